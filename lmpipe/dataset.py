@@ -1,0 +1,366 @@
+"""Committed datasets: shards, manifests, and the one way a stage builds them.
+
+A dataset is a folder DATA/<stage>/<name>-<fingerprint8>/ of Parquet (or Arrow) shards with a
+manifest.json that is written last, by rename: its presence is the commit. `build` cuts the work
+into units; each unit's shards are committed by a small record of their own under units/, so that a
+kill at any moment loses at most the units in flight, and the same units give the same bytes on
+any number of workers. The manifest holds nothing that differs between two builds of the same
+recipe; when, where and with which code it was built stands beside it in made.json.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lmpipe import __version__
+from lmpipe.errors import DatasetError, StorageError
+from lmpipe.settings import NOT_OUTPUT
+from lmpipe.workers import run_units
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+"""Version of the layout below; a manifest of another format is refused."""
+
+Progress = Callable[[int, int], None]
+"""Called with (units done, units in all) as a stage goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One immutable file of a dataset."""
+
+    path: str
+    """Relative to the dataset's folder; <role>-<unit>.parquet."""
+    role: str
+    """What its rows are: documents, quarantine, signals, decisions, tokens, ..."""
+    rows: int
+    """Rows in the file."""
+    tokens: int = 0
+    """Tokens in the file, for token shards."""
+    bytes: int
+    """Size of the file."""
+    sha256: str
+    """Of the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a committed dataset holds and what it was made from."""
+
+    format: int
+    stage: str
+    name: str
+    fingerprint: str
+    """sha256 over stage, version, settings and inputs: the dataset's identity."""
+    settings: dict[str, Any]
+    inputs: tuple[dict[str, Any], ...]
+    """Files ({file, bytes, sha256}) or datasets ({stage, name, fingerprint})."""
+    shards: tuple[Shard, ...]
+    counts: dict[str, int]
+    """Sums over units: in, kept, dropped.<reason>, duplicates, quarantined, skipped.<reason>, ..."""
+    folder: Path = field(default=Path(), compare=False)
+    """Where it lies; not part of the file."""
+
+    def paths(self, role: str) -> list[Path]:
+        """List the files of one role, in unit order."""
+        return [self.folder / shard.path for shard in self.shards if shard.role == role]
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """Name this dataset as an input of another."""
+        return {"stage": self.stage, "name": self.name, "fingerprint": self.fingerprint}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The identity of a dataset before it is built."""
+
+    stage: str
+    name: str
+    version: int
+    """Raised by hand when the stage's code changes its output."""
+    settings: dict[str, Any]
+    inputs: tuple[dict[str, Any], ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over everything that defines the output."""
+        return digest([FORMAT, self.stage, self.name, self.version, self.settings, self.inputs])
+
+    def folder(self, data: Path) -> Path:
+        """Say where the dataset lies under `data`."""
+        return data / self.stage / f"{self.name}-{self.fingerprint[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """How a stage is run; never part of what it writes."""
+
+    workers: int = 1
+    """Processes; 1 works in this process."""
+    progress: Progress | None = None
+    """Told of every finished unit."""
+
+
+@dataclass(slots=True, kw_only=True)
+class UnitOutput:
+    """Collects what one unit writes; its `write` makes one file per role, by rename."""
+
+    folder: Path
+    index: int
+    shards: list[Shard] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, key: str, number: int = 1) -> None:
+        """Add to one of the unit's counts."""
+        self.counts[key] = self.counts.get(key, 0) + number
+
+    def write(self, role: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+        """Write batches as <role>-<unit>.parquet and return the number of rows."""
+        name = f"{role}-{self.index:05d}.parquet"
+        rows = 0
+        with replacing(self.folder / name) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
+                rows += batch.num_rows
+        self.add(role, name, rows=rows)
+        return rows
+
+    def add(self, role: str, name: str, *, rows: int, tokens: int = 0) -> None:
+        """Record a file that the unit has put into the folder itself (through `replacing`)."""
+        path = self.folder / name
+        shard = Shard(path=name, role=role, rows=rows, tokens=tokens, bytes=path.stat().st_size, sha256=file_sha256(path))
+        self.shards.append(shard)
+
+
+Work = Callable[[Any, UnitOutput], None]
+"""A module-level function: (unit arguments, output) -> None; runs in any process, in any order."""
+
+
+def build(
+    plan: Plan,
+    data: Path,
+    work: Work,
+    units: Sequence[Any],
+    execution: Execution,
+    check: Callable[[dict[str, int], Path], None] | None = None,
+) -> Manifest:
+    """Build the dataset of `plan` under `data`, or return it when it is already committed.
+
+    `work(unit, output)` is called once for every unit that no earlier, killed run has finished.
+    `check(counts, folder)` may refuse the whole (by raising) before it is committed.
+    """
+    folder = plan.folder(data)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            if (folder / "manifest.json").exists():
+                shutil.rmtree(folder / "units", ignore_errors=True)
+                log.info("%s %s: already built, nothing to do (%s)", plan.stage, plan.name, folder)
+                return open_dataset(folder)
+            started = time.time()
+            records = finish_units(folder, work, units, execution)
+            manifest = merge(plan, folder, records)
+            if check is not None:
+                check(manifest.counts, folder)
+            commit(manifest, started)
+            log.info("%s %s: %s in %.1f s (%s)", plan.stage, plan.name, manifest.counts, time.time() - started, folder)
+            return manifest
+
+
+def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Execution) -> list[dict[str, Any]]:
+    """Run the units that have no record yet and return the records of all, in unit order."""
+    (folder / "units").mkdir(exist_ok=True)
+    for leftover in folder.rglob("*.tmp"):
+        leftover.unlink()
+    todo = [index for index in range(len(units)) if not unit_record(folder, index).exists()]
+    done = len(units) - len(todo)
+    if done:
+        log.info("%s: %d of %d units were finished before", folder.name, done, len(units))
+    tell = execution.progress or (lambda finished, total: None)
+    tell(done, len(units))
+    for _ in run_units(run_unit, [(work, folder, index, units[index]) for index in todo], execution.workers):
+        done += 1
+        tell(done, len(units))
+    return [json.loads(unit_record(folder, index).read_text()) for index in range(len(units))]
+
+
+def run_unit(arguments: tuple[Work, Path, int, Any]) -> int:
+    """Do one unit and commit it by its record; runs in a worker process."""
+    work, folder, index, unit = arguments
+    output = UnitOutput(folder=folder, index=index)
+    with storage_errors(folder):
+        work(unit, output)
+        record = {"shards": [dataclasses.asdict(s) for s in output.shards], "counts": output.counts}
+        write_json(unit_record(folder, index), record)
+    return index
+
+
+def unit_record(folder: Path, index: int) -> Path:
+    """The small file whose presence says that a unit is finished."""
+    return folder / "units" / f"{index:05d}.json"
+
+
+def merge(plan: Plan, folder: Path, records: list[dict[str, Any]]) -> Manifest:
+    """Add up the units' records; sums and unit order make the result independent of who did what."""
+    counts: dict[str, int] = {}
+    for record in records:
+        for key, number in record["counts"].items():
+            counts[key] = counts.get(key, 0) + number
+    return Manifest(
+        format=FORMAT,
+        stage=plan.stage,
+        name=plan.name,
+        fingerprint=plan.fingerprint,
+        settings=plan.settings,
+        inputs=plan.inputs,
+        shards=tuple(Shard(**shard) for record in records for shard in record["shards"]),
+        counts=dict(sorted(counts.items())),
+        folder=folder,
+    )
+
+
+def commit(manifest: Manifest, started: float) -> None:
+    """Write made.json, then manifest.json by rename; from then on the dataset exists."""
+    made = {"version": __version__, "host": os.uname().nodename, "started": started, "finished": time.time()}
+    write_json(manifest.folder / "made.json", made)
+    body = dataclasses.asdict(manifest)
+    del body["folder"]
+    write_json(manifest.folder / "manifest.json", body)
+    shutil.rmtree(manifest.folder / "units", ignore_errors=True)
+
+
+def open_dataset(folder: Path) -> Manifest:
+    """Read a committed dataset's manifest and see that its shards are there in their size.
+
+    Raises DatasetError when the manifest is missing or unreadable, or a shard is missing or cut.
+    """
+    path = folder / "manifest.json"
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(f"{folder}: no manifest.json, so this is no committed dataset. Run its stage again.") from None
+    except ValueError as error:
+        raise DatasetError(f"{path}: not readable as JSON ({error}). Delete the folder and run its stage again.") from None
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise DatasetError(f"{path}: expected a manifest of format {FORMAT}. Delete the folder and run its stage again.")
+    body["shards"] = tuple(Shard(**shard) for shard in body["shards"])
+    body["inputs"] = tuple(body["inputs"])
+    manifest = Manifest(**body, folder=folder)
+    for shard in manifest.shards:
+        size = (folder / shard.path).stat().st_size if (folder / shard.path).exists() else None
+        if size != shard.bytes:
+            raise DatasetError(
+                f"{folder / shard.path}: expected {shard.bytes} bytes, found {size if size is not None else 'no file'}."
+                " Delete the folder and run its stage again."
+            )
+    return manifest
+
+
+def made(manifest: Manifest) -> dict[str, Any]:
+    """Read when, where and with which version a dataset was built."""
+    body: dict[str, Any] = json.loads((manifest.folder / "made.json").read_text())
+    return body
+
+
+def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream a Parquet shard one row group at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=list(columns) if columns is not None else None)
+            yield from table.combine_chunks().to_batches()
+
+
+def settings_dict(settings: Any) -> dict[str, Any]:
+    """Turn a settings dataclass into JSON data, without what does not define the output."""
+    body = dataclasses.asdict(settings)
+    return {key: value for key, value in body.items() if key not in NOT_OUTPUT}
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON; refuses what JSON cannot hold."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_input(path: Path) -> dict[str, Any]:
+    """Name a raw file as an input: by what it holds, not by where it lies."""
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; on success sync it to disk and rename it into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, body: Any) -> None:
+    """Write JSON by rename, the same bytes for the same value."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(body, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time build in `folder`; the kernel frees the lock of a killed one."""
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn a full disk and an unwritable folder into one clear sentence."""
+    advice = {
+        errno.ENOSPC: "no space left on the disk. Free some, then run the same command again: finished units are kept",
+        errno.EDQUOT: "disk quota exceeded. Free some space, then run the same command again",
+        errno.EACCES: "permission denied. Check who may read or write it, or choose another data folder",
+        errno.EPERM: "permission denied. Check who may read or write it, or choose another data folder",
+        errno.EROFS: "the file system is read-only. Choose another data folder",
+        errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another data folder",
+        errno.EEXIST: "a file is in the way of the folder. Choose another data folder",
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in advice:
+            raise
+        raise StorageError(f"{error.filename or folder}: {advice[error.errno]}.") from error

@@ -1,0 +1,197 @@
+"""Read a recipe: one TOML file in, one frozen Recipe out, every mistake refused with its place.
+
+The reader follows the annotations of the dataclasses in settings.py, so a setting is declared once:
+an unknown key is refused with the nearest spelling, a wrong type with the type that was expected.
+"""
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from lmpipe.errors import InputError, RecipeError
+from lmpipe.settings import Recipe, Source
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises RecipeError with file, key, what was expected and what was found.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe. Name a .toml file, such as flows/recipes/demo.toml.") from None
+    except IsADirectoryError:
+        raise RecipeError(f"{path}: is a folder. Name a .toml file inside it.") from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 at byte {error.start}. Save the recipe as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}.") from None
+    recipe = from_dict(Recipe, data, path.name)
+    check(recipe, path.name)
+    return recipe
+
+
+def from_dict(kind: type, data: Any, where: str) -> Any:
+    """Build the dataclass `kind` from parsed TOML or JSON, strictly; `where` names the place in errors."""
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where}: expected a table, found {describe(data)}.")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for key in data:
+        if key not in fields:
+            raise RecipeError(f"{where}: unknown key '{key}'{nearest(key, fields)}. Fix the spelling.")
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise RecipeError(f"{where}: missing key '{missing[0]}' ({plain(hints[missing[0]])}). Add it.")
+    return kind(**{key: convert(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+
+
+def convert(hint: Any, value: Any, where: str) -> Any:
+    """Check `value` against the annotation `hint` and return it in that type."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if value not in args:
+            raise RecipeError(f"{where}: {value!r} is not one of {list(args)}{nearest(value, args)}.")
+        return value
+    if origin in (typing.Union, types.UnionType):
+        return convert_union(args, value, where)
+    if origin is tuple:
+        return convert_list(args[0], value, where)
+    if origin is dict:
+        return convert_table(args[1], value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise RecipeError(f"{where}: expected {plain(hint)}, found {describe(value)}.")
+    return value
+
+
+def convert_list(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+    """Read a TOML array as a tuple."""
+    if not isinstance(value, list | tuple):
+        raise RecipeError(f"{where}: expected a list, found {describe(value)}.")
+    return tuple(convert(hint, item, f"{where}[{index}]") for index, item in enumerate(value))
+
+
+def convert_table(hint: Any, value: Any, where: str) -> dict[str, Any]:
+    """Read a TOML table with free keys as a dict, sorted by key so that order changes nothing."""
+    if not isinstance(value, dict):
+        raise RecipeError(f"{where}: expected a table, found {describe(value)}.")
+    return {key: convert(hint, value[key], f"{where}.{key}") for key in sorted(value)}
+
+
+def convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Read an optional value, or the one of several dataclasses that the key `kind` names."""
+    if value is None and type(None) in args:
+        return None
+    choices = [arg for arg in args if arg is not type(None)]
+    if len(choices) == 1:
+        return convert(choices[0], value, where)
+    if not isinstance(value, dict):
+        raise RecipeError(f"{where}: expected a table, found {describe(value)}.")
+    by_kind = {typing.get_args(typing.get_type_hints(c)["kind"])[0]: c for c in choices}
+    kind = value.get("kind")
+    if kind not in by_kind:
+        raise RecipeError(f"{where}: kind {kind!r} is not one of {sorted(by_kind)}{nearest(kind, by_kind)}.")
+    return from_dict(by_kind[kind], value, where)
+
+
+def check(recipe: Recipe, where: str) -> None:
+    """Refuse what types cannot say: empty lists, double names, shares outside [0, 1)."""
+    if not recipe.sources:
+        raise RecipeError(f"{where}: sources is empty. Add at least one [[sources]] table.")
+    for what, names in (("source", [s.name for s in recipe.sources]), ("train", [t.name for t in recipe.train])):
+        for name in names:
+            if names.count(name) > 1:
+                raise RecipeError(f"{where}: two {what} entries are named '{name}'. Rename one.")
+            check_name(name, f"{where}: {what} name")
+    check_name(recipe.name, f"{where}: name")
+    check_ranges(recipe, where)
+
+
+def check_name(name: str, where: str) -> None:
+    """Names become folders and artifact keys: lower case letters, digits and dashes."""
+    if not name or not name.isascii() or not name.replace("-", "a").isalnum() or name != name.lower():
+        raise RecipeError(f"{where}: '{name}' must be lower case letters, digits and dashes, such as wiki-en.")
+
+
+def check_ranges(recipe: Recipe, where: str) -> None:
+    """Refuse numbers that no stage could work with."""
+    shares = {"split.valid": recipe.split.valid, "split.test": recipe.split.test}
+    shares |= {f"sources.{s.name}.max_quarantine": s.max_quarantine for s in recipe.sources}
+    shares |= {"profile.guard": recipe.profile.guard, "dedup.guard": recipe.dedup.guard}
+    shares |= {f"train.{t.name}.decay": t.decay for t in recipe.train}
+    for key, share in shares.items():
+        if not 0 <= share <= 1:
+            raise RecipeError(f"{where}: {key} is {share}; expected a share between 0 and 1.")
+    if recipe.split.valid + recipe.split.test >= 1:
+        raise RecipeError(f"{where}: split.valid + split.test leave nothing to train on. Make them smaller.")
+    unknown = set(recipe.split.by) - {s.name for s in recipe.sources}
+    if unknown:
+        raise RecipeError(f"{where}: split.by names no source: {sorted(unknown)}. Use the names of [[sources]].")
+    positive: dict[str, float] = {"tokens.shard_tokens": recipe.tokens.shard_tokens}
+    positive |= {"evaluate.context": recipe.evaluate.context, "evaluate.batch": recipe.evaluate.batch}
+    for t in recipe.train:
+        keys = ("context", "batch", "steps", "lr", "clip", "save_every", "valid_every", "valid_rows", "keep", "threads")
+        positive |= {f"train.{t.name}.{key}": getattr(t, key) for key in keys}
+        positive |= {f"train.{t.name}.model.{key}": getattr(t.model, key) for key in ("layers", "width")}
+    for key, number in positive.items():
+        if number <= 0:
+            raise RecipeError(f"{where}: {key} is {number}; expected a number above zero.")
+    if recipe.tokenizer.vocabulary < 257:
+        raise RecipeError(f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary}; 256 bytes and the end-of-text token need 257.")
+    for t in recipe.train:
+        if t.model.kind == "transformer" and t.model.width % (2 * t.model.heads):
+            raise RecipeError(f"{where}: train.{t.name}.model.width {t.model.width} must be an even multiple of heads {t.model.heads}.")
+
+
+def source_files(source: Source, base: Path) -> list[Path]:
+    """Resolve the source's paths and globs against the recipe's folder, sorted and without repetition.
+
+    Raises InputError when a path names nothing, or an environment variable is not set.
+    """
+    found: set[Path] = set()
+    for pattern in source.paths:
+        expanded = os.path.expandvars(pattern)
+        if "$" in expanded:
+            raise InputError(f"source {source.name}: {pattern}: environment variable not set. Export it, or write the path.")
+        path = base / expanded
+        matches = sorted(path.parent.glob(path.name)) if any(c in path.name for c in "*?[") else [path]
+        matches = [m for m in matches if m.exists()]
+        if not matches:
+            raise InputError(f"source {source.name}: {path}: no such file. Expected a file or glob of files.")
+        for match in matches:
+            found.update(p for p in match.rglob("*") if p.is_file()) if match.is_dir() else found.add(match)
+    if not found:
+        raise InputError(f"source {source.name}: {list(source.paths)} hold no file. Check the paths in the recipe.")
+    return sorted(found)
+
+
+def nearest(word: Any, known: typing.Iterable[Any]) -> str:
+    """Say what was probably meant, or what there is."""
+    names = sorted(str(k) for k in known)
+    close = difflib.get_close_matches(str(word), names, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; expected one of {names}"
+
+
+def plain(hint: Any) -> str:
+    """Name a type as a recipe writer would."""
+    names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    return names.get(hint, str(hint).replace("lmpipe.settings.", ""))
+
+
+def describe(value: Any) -> str:
+    """Name a value and its type."""
+    return f"{value!r} ({type(value).__name__})"

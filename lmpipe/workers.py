@@ -1,0 +1,52 @@
+"""Run units of work in this process or on a pool of spawned processes.
+
+Spawn, not fork: a forked child would inherit Prefect's signal handlers, open locks and threads.
+Each worker asks the kernel to be killed with its parent (PR_SET_PDEATHSIG), so that a killed run
+leaves no orphan that goes on writing.
+"""
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import Any
+
+from lmpipe.errors import LmpipeError
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal to receive when the parent dies."""
+
+
+def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Yield function(unit) for every unit, in the order in which they finish.
+
+    Raises LmpipeError when a worker process is killed from outside (for memory, most often).
+    """
+    if workers <= 1 or len(units) <= 1:
+        yield from map(function, units)
+        return
+    context = get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(units)), mp_context=context, initializer=die_with, initargs=(os.getpid(),)) as pool:
+        futures = [pool.submit(function, unit) for unit in units]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise LmpipeError(
+                "a worker process was killed, most often for lack of memory. Run the same command again with fewer workers:"
+                " finished units are kept."
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when `parent` dies (Linux; elsewhere orphans end with their pipe)."""
+    if hasattr(ctypes.CDLL(None), "prctl"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
