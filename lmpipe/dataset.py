@@ -130,21 +130,37 @@ class UnitOutput:
         """Add to one of the unit's counts."""
         self.counts[key] = self.counts.get(key, 0) + number
 
-    def write(self, role: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-        """Write batches as <role>-<unit>.parquet and return the number of rows."""
+    def write(self, role: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write batches as <role>-<unit>.parquet, one row group each."""
+        with self.writing(role, schema) as append:
+            for batch in batches:
+                append(batch)
+
+    @contextlib.contextmanager
+    def writing(self, role: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+        """Give a function that appends batches to <role>-<unit>.parquet; the file appears at the end."""
         name = f"{role}-{self.index:05d}.parquet"
         rows = 0
-        with replacing(self.folder / name) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch, row_group_size=max(1, batch.num_rows))
-                rows += batch.num_rows
+        with (
+            replacing(self.folder / name) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+
+            def append(batch: pa.RecordBatch) -> None:
+                nonlocal rows
+                if batch.num_rows:
+                    writer.write_batch(batch, row_group_size=batch.num_rows)
+                    rows += batch.num_rows
+
+            yield append
         self.add(role, name, rows=rows)
-        return rows
 
     def add(self, role: str, name: str, *, rows: int, tokens: int = 0) -> None:
         """Record a file that the unit has put into the folder itself (through `replacing`)."""
         path = self.folder / name
-        shard = Shard(path=name, role=role, rows=rows, tokens=tokens, bytes=path.stat().st_size, sha256=file_sha256(path))
+        shard = Shard(
+            path=name, role=role, rows=rows, tokens=tokens, bytes=path.stat().st_size, sha256=file_sha256(path)
+        )
         self.shards.append(shard)
 
 
@@ -254,11 +270,17 @@ def open_dataset(folder: Path) -> Manifest:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DatasetError(f"{folder}: no manifest.json, so this is no committed dataset. Run its stage again.") from None
+        raise DatasetError(
+            f"{folder}: no manifest.json, so this is no committed dataset. Run its stage again."
+        ) from None
     except ValueError as error:
-        raise DatasetError(f"{path}: not readable as JSON ({error}). Delete the folder and run its stage again.") from None
+        raise DatasetError(
+            f"{path}: not readable as JSON ({error}). Delete the folder and run its stage again."
+        ) from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
-        raise DatasetError(f"{path}: expected a manifest of format {FORMAT}. Delete the folder and run its stage again.")
+        raise DatasetError(
+            f"{path}: expected a manifest of format {FORMAT}. Delete the folder and run its stage again."
+        )
     body["shards"] = tuple(Shard(**shard) for shard in body["shards"])
     body["inputs"] = tuple(body["inputs"])
     manifest = Manifest(**body, folder=folder)
@@ -279,9 +301,14 @@ def made(manifest: Manifest) -> dict[str, Any]:
 
 
 def read_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Stream a Parquet shard one row group at a time."""
+    """Stream a Parquet shard, one batch per row group."""
+    yield from read_groups(path, range(pq.read_metadata(path).num_row_groups), columns)
+
+
+def read_groups(path: Path, groups: Sequence[int], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream some row groups of a Parquet shard, one batch each."""
     with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
+        for group in groups:
             table = file.read_row_group(group, columns=list(columns) if columns is not None else None)
             yield from table.combine_chunks().to_batches()
 
@@ -335,7 +362,9 @@ def sync_folder(folder: Path) -> None:
 def write_json(path: Path, body: Any) -> None:
     """Write JSON by rename, the same bytes for the same value."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(body, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(
+            json.dumps(body, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
 @contextlib.contextmanager

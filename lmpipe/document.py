@@ -101,7 +101,9 @@ Record = Document | BadRecord | Skipped
 """What reading a source yields, one for every record of its files."""
 
 
-def document_batches(documents: Iterable[Document], source: str, licence: str, lang: str | None) -> Iterator[pa.RecordBatch]:
+def document_batches(
+    documents: Iterable[Document], source: str, licence: str, lang: str | None
+) -> Iterator[pa.RecordBatch]:
     """Gather documents into batches of at most BATCH_ROWS rows and about BATCH_BYTES of text."""
     rows: list[dict[str, object]] = []
     size = 0

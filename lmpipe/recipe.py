@@ -32,7 +32,7 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: not UTF-8 at byte {error.start}. Save the recipe as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not valid TOML: {error}.") from None
-    recipe = from_dict(Recipe, data, path.name)
+    recipe: Recipe = from_dict(Recipe, data, path.name)
     check(recipe, path.name)
     return recipe
 
@@ -151,10 +151,16 @@ def check_ranges(recipe: Recipe, where: str) -> None:
         if number <= 0:
             raise RecipeError(f"{where}: {key} is {number}; expected a number above zero.")
     if recipe.tokenizer.vocabulary < 257:
-        raise RecipeError(f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary}; 256 bytes and the end-of-text token need 257.")
+        raise RecipeError(
+            f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary};"
+            " 256 bytes and the end-of-text token need 257."
+        )
     for t in recipe.train:
         if t.model.kind == "transformer" and t.model.width % (2 * t.model.heads):
-            raise RecipeError(f"{where}: train.{t.name}.model.width {t.model.width} must be an even multiple of heads {t.model.heads}.")
+            raise RecipeError(
+                f"{where}: train.{t.name}.model.width {t.model.width} must be an even multiple of heads"
+                f" {t.model.heads}."
+            )
 
 
 def source_files(source: Source, base: Path) -> list[Path]:
@@ -166,7 +172,9 @@ def source_files(source: Source, base: Path) -> list[Path]:
     for pattern in source.paths:
         expanded = os.path.expandvars(pattern)
         if "$" in expanded:
-            raise InputError(f"source {source.name}: {pattern}: environment variable not set. Export it, or write the path.")
+            raise InputError(
+                f"source {source.name}: {pattern}: environment variable not set. Export it, or write the path."
+            )
         path = base / expanded
         matches = sorted(path.parent.glob(path.name)) if any(c in path.name for c in "*?[") else [path]
         matches = [m for m in matches if m.exists()]

@@ -29,15 +29,17 @@ def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int
         yield from map(function, units)
         return
     context = get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(units)), mp_context=context, initializer=die_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(units)), mp_context=context, initializer=die_with, initargs=(os.getpid(),)
+    ) as pool:
         futures = [pool.submit(function, unit) for unit in units]
         try:
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
             raise LmpipeError(
-                "a worker process was killed, most often for lack of memory. Run the same command again with fewer workers:"
-                " finished units are kept."
+                "a worker process was killed, most often for lack of memory. Run the same command again with fewer"
+                " workers: finished units are kept."
             ) from error
         finally:
             for future in futures:

@@ -68,7 +68,9 @@ def ingest_unit(unit: IngestUnit, output: UnitOutput) -> None:
     records = READERS[source.kind].read(source, unit.unit)
     output.write("documents", DOCUMENTS, document_batches(documents(records), source.name, source.licence, source.lang))
     if bad:
-        groups = (quarantine_batch(bad[i : i + QUARANTINE_ROWS], source.name) for i in range(0, len(bad), QUARANTINE_ROWS))
+        groups = (
+            quarantine_batch(bad[i : i + QUARANTINE_ROWS], source.name) for i in range(0, len(bad), QUARANTINE_ROWS)
+        )
         output.write("quarantine", QUARANTINE, groups)
 
 
@@ -76,11 +78,16 @@ def check_counts(source: Source, files: Sequence[Path], counts: dict[str, int], 
     """Refuse a source without documents, or with more bad records than allowed."""
     total, quarantined = counts.get("in", 0), counts.get("quarantined", 0)
     if total == 0:
-        raise InputError(f"source {source.name}: no record in {[f.name for f in files]}; expected {source.kind} data. Check the paths.")
+        raise InputError(
+            f"source {source.name}: no record in {[f.name for f in files]}; expected {source.kind} data."
+            " Check the paths."
+        )
     if quarantined > source.max_quarantine * total:
         raise QuarantineError(
-            f"source {source.name}: {quarantined} of {total} records are bad, more than max_quarantine = {source.max_quarantine:g}."
-            f" Read them: SELECT origin, error FROM '{folder}/quarantine-*.parquet'. Repair the input or raise the limit."
+            f"source {source.name}: {quarantined} of {total} records are bad, more than max_quarantine ="
+            f" {source.max_quarantine:g}. Read them: SELECT origin, error FROM '{folder}/quarantine-*.parquet'. Repair the input or raise the limit."
         )
     if counts.get("kept", 0) == 0:
-        raise InputError(f"source {source.name}: {total} records, but not one document: {counts}. Check kind and settings.")
+        raise InputError(
+            f"source {source.name}: {total} records, but not one document: {counts}. Check kind and settings."
+        )

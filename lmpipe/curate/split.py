@@ -1,0 +1,149 @@
+"""The split stage: every document's final outcome in one row, and its split if it is kept.
+
+The split is by hash of the recipe's seed and the work (all chapters of a book together, unless the
+recipe says by = document), never by position: a document keeps its split when others come or go.
+Rows stand in the order of the cleaned shard, so that encoding reads both side by side.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from lmpipe.curate.engine import engine, names, rows
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
+from lmpipe.errors import InputError
+from lmpipe.settings import SplitSettings
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+SPLITS = ("train", "valid", "test")
+OUTCOMES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("lang", pa.string()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+        ("threshold", pa.float64()),
+        ("duplicate_of", pa.string()),
+        ("split", pa.string()),
+        ("bytes", pa.int64()),
+        ("words", pa.int64()),
+    ]
+)
+"""One row per cleaned document; outcome is kept, dropped or duplicate."""
+FUNNEL = pa.schema(
+    [
+        ("source", pa.string()),
+        ("lang", pa.string()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+        ("split", pa.string()),
+        ("documents", pa.int64()),
+        ("bytes", pa.int64()),
+        ("words", pa.int64()),
+    ]
+)
+"""The same, counted: one row per unit, source, language, outcome, reason and split."""
+
+SQL = """
+create table outcomes as
+with
+decisions as (select *, file_row_number as row from read_parquet($decisions, file_row_number = true)),
+duplicates as (select id, duplicate_of from read_parquet($duplicates)),
+joined as (
+    select decisions.*, duplicate_of,
+        if(list_contains($by_document, source), id, work) as split_key,
+        case when reason is not null then 'dropped' when duplicate_of is not null then 'duplicate' else 'kept' end
+            as outcome
+    from decisions left join duplicates using (id)
+),
+drawn as (
+    select *, ('0x' || substr(md5($seed || ':' || split_key), 1, 8))::bigint / 4294967296.0 as draw from joined
+)
+select row, id, source, lang, outcome, reason, value, threshold, duplicate_of,
+    case when outcome <> 'kept' then null
+        when draw < $test then 'test' when draw < $test + $valid then 'valid' else 'train' end as split,
+    bytes, words
+from drawn
+"""
+
+
+class SplitUnit(NamedTuple):
+    """One unit's arguments."""
+
+    decisions: Path
+    duplicates: list[str]
+    settings: SplitSettings
+    seed: int
+
+
+def split(
+    decided: Sequence[Manifest],
+    duplicates: Manifest,
+    recipe: str,
+    data: Path,
+    settings: SplitSettings,
+    seed: int,
+    execution: Execution,
+) -> Manifest:
+    """Give every document its outcome and split in DATA/split/<recipe>-<fingerprint8>/.
+
+    Shard N belongs to the N-th cleaned shard of the sources in order. Raises InputError when no
+    training document is left.
+    """
+    plan = Plan(
+        stage="split",
+        name=recipe,
+        version=VERSION,
+        settings=settings_dict(settings) | {"seed": seed},
+        inputs=(*(d.reference for d in decided), duplicates.reference),
+    )
+    found = names(duplicates.paths("duplicates"))
+    units = [SplitUnit(path, found, settings, seed) for d in decided for path in d.paths("decisions")]
+
+    def check(counts: dict[str, int], folder: Path) -> None:
+        check_splits([d.name for d in decided], settings, counts)
+
+    return build(plan, data, split_unit, units, execution, check)
+
+
+def split_unit(unit: SplitUnit, output: UnitOutput) -> None:
+    """Write one shard's outcomes and their funnel."""
+    settings = unit.settings
+    parameters = {
+        "decisions": str(unit.decisions),
+        "duplicates": unit.duplicates,
+        "by_document": [source for source, grain in settings.by.items() if grain == "document"],
+        "seed": str(unit.seed),
+        "test": settings.test,
+        "valid": settings.valid,
+    }
+    with engine(output.folder) as connection:
+        connection.execute(SQL, parameters)
+        output.write("outcomes", OUTCOMES, rows(connection, "from outcomes order by row", {}, OUTCOMES))
+        funnel = """
+            select source, lang, outcome, reason, split, count(*) as documents, sum(bytes) as bytes, sum(words) as words
+            from outcomes group by all order by all
+        """
+        output.write("funnel", FUNNEL, rows(connection, funnel, {}, FUNNEL))
+        totals = "select source, coalesce(split, outcome), count(*), sum(bytes) from outcomes group by all order by all"
+        for source, outcome, documents, size in connection.execute(totals).fetchall():
+            output.count(f"{outcome}.{source}", documents)
+            output.count(f"bytes.{outcome}", int(size))
+
+
+def check_splits(sources: Sequence[str], settings: SplitSettings, counts: dict[str, int]) -> None:
+    """Refuse a recipe without training documents; say which sources have none held out."""
+    if not any(key.startswith("train.") for key in counts):
+        raise InputError(f"no training document is left: {counts}. Loosen the profile or add sources.")
+    for source in sources:
+        if settings.test and f"test.{source}" not in counts:
+            log.warning(
+                "source %s has no test document: no perplexity for it. Raise split.test, or split.by = document", source
+            )
