@@ -294,6 +294,13 @@ def open_dataset(folder: Path) -> Manifest:
     return manifest
 
 
+def inputs_of(manifest: Manifest, stage: str) -> list[Manifest]:
+    """Open the datasets of one stage that `manifest` was made from, in order."""
+    data = manifest.folder.parent.parent
+    references = [r for r in manifest.inputs if r.get("stage") == stage]
+    return [open_dataset(data / stage / f"{r['name']}-{r['fingerprint'][:8]}") for r in references]
+
+
 def made(manifest: Manifest) -> dict[str, Any]:
     """Read when, where and with which version a dataset was built."""
     body: dict[str, Any] = json.loads((manifest.folder / "made.json").read_text())

@@ -46,32 +46,7 @@ SIGNALS = pa.schema(
 
 STOP_WORDS = {
     "en": frozenset(["the", "be", "to", "of", "and", "that", "have", "with"]),
-    "zh": frozenset(
-        [
-            "的",
-            "年",
-            "在",
-            "月",
-            "是",
-            "和",
-            "日",
-            "了",
-            "於",
-            "·",
-            "為",
-            "有",
-            "被",
-            "人",
-            "中",
-            "为",
-            "他",
-            "與",
-            "後",
-            "也",
-            "而",
-            "由",
-        ]
-    ),
+    "zh": frozenset("的年在月是和日了於·為有被人中为他與後也而由"),
 }
 """Gopher's eight English words; FineWeb2's configs/cmn_Hani.yml for Chinese (both scripts)."""
 BULLET = re.compile(r"\s*[•‣▪◦●*\-–—·]\s")

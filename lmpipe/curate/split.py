@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lmpipe.curate.engine import engine, names, rows
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import SplitSettings
 
@@ -83,23 +83,16 @@ class SplitUnit(NamedTuple):
     seed: int
 
 
-def split(
-    decided: Sequence[Manifest],
-    duplicates: Manifest,
-    recipe: str,
-    data: Path,
-    settings: SplitSettings,
-    seed: int,
-    execution: Execution,
-) -> Manifest:
+def split(duplicates: Manifest, data: Path, settings: SplitSettings, seed: int, execution: Execution) -> Manifest:
     """Give every document its outcome and split in DATA/split/<recipe>-<fingerprint8>/.
 
     Shard N belongs to the N-th cleaned shard of the sources in order. Raises InputError when no
     training document is left.
     """
+    decided = inputs_of(duplicates, "decide")
     plan = Plan(
         stage="split",
-        name=recipe,
+        name=duplicates.name,
         version=VERSION,
         settings=settings_dict(settings) | {"seed": seed},
         inputs=(*(d.reference for d in decided), duplicates.reference),

@@ -1,6 +1,6 @@
 """Read the chosen documents: cleaned shards and their outcomes, side by side, row by row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lmpipe.dataset import Manifest, read_batches
+from lmpipe.dataset import Manifest, inputs_of, read_batches
 
 
 class CorpusShard(NamedTuple):
@@ -18,8 +18,9 @@ class CorpusShard(NamedTuple):
     outcomes: Path
 
 
-def corpus_shards(cleaned: Sequence[Manifest], chosen: Manifest) -> list[CorpusShard]:
+def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
     """Pair the cleaned shards of all sources, in order, with the shards of the split."""
+    cleaned = [c for decided in inputs_of(chosen, "decide") for c in inputs_of(decided, "clean")]
     documents = [path for manifest in cleaned for path in manifest.paths("documents")]
     outcomes = chosen.paths("outcomes")
     assert len(documents) == len(outcomes), f"{len(documents)} cleaned shards, {len(outcomes)} shards of outcomes"

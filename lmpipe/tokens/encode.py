@@ -6,7 +6,7 @@ contain "<|endoftext|>" is text, and must not end a document.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -47,15 +47,13 @@ class Encoder(Protocol):
     def __call__(self, texts: list[str]) -> tuple[pa.Array, pa.Array]: ...
 
 
-def encode(
-    cleaned: Sequence[Manifest], chosen: Manifest, tokenizer: Manifest, recipe: str, data: Path, execution: Execution
-) -> Manifest:
+def encode(chosen: Manifest, tokenizer: Manifest, data: Path, execution: Execution) -> Manifest:
     """Encode all kept documents into DATA/encode/<recipe>-<fingerprint8>/."""
     path = tokenizer.paths("tokenizer")[0]
     settings = {"vocabulary": vocabulary(path), "end_of_text": end_of_text_id(path)}
     inputs = (chosen.reference, tokenizer.reference)
-    plan = Plan(stage="encode", name=recipe, version=VERSION, settings=settings, inputs=inputs)
-    units = [EncodeUnit(shard, path) for shard in corpus_shards(cleaned, chosen)]
+    plan = Plan(stage="encode", name=chosen.name, version=VERSION, settings=settings, inputs=inputs)
+    units = [EncodeUnit(shard, path) for shard in corpus_shards(chosen)]
     return build(plan, data, encode_unit, units, execution)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lmpipe.curate.engine import engine, names, rows
 from lmpipe.curate.split import SPLITS
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, replacing, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, replacing, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import TokensSettings
 from lmpipe.tokens.encode import token_stream, token_type
@@ -71,15 +71,7 @@ class PackUnit(NamedTuple):
     vocabulary: int
 
 
-def pack(
-    encoded: Manifest,
-    tokenizer: Manifest,
-    recipe: str,
-    data: Path,
-    settings: TokensSettings,
-    seed: int,
-    execution: Execution,
-) -> Manifest:
+def pack(encoded: Manifest, data: Path, settings: TokensSettings, seed: int, execution: Execution) -> Manifest:
     """Pack into DATA/tokens/<recipe>-<fingerprint8>/: token shards, their document indexes, tokenizer.json.
 
     Raises InputError when the training split holds no token.
@@ -88,9 +80,14 @@ def pack(
         raise InputError(
             f"{encoded.folder}: no training token. Add sources, or make split.test and split.valid smaller."
         )
-    wanted = settings_dict(settings) | encoded.settings | {"seed": seed}
-    inputs = (encoded.reference, tokenizer.reference)
-    plan = Plan(stage="tokens", name=recipe, version=VERSION, settings=wanted, inputs=inputs)
+    (tokenizer,) = inputs_of(encoded, "tokenizer")
+    plan = Plan(
+        stage="tokens",
+        name=encoded.name,
+        version=VERSION,
+        settings=settings_dict(settings) | encoded.settings | {"seed": seed},
+        inputs=(encoded.reference, tokenizer.reference),
+    )
     units: list[PackUnit | Path] = [*pack_units(encoded, settings, seed), *tokenizer.paths("tokenizer")]
     return build(plan, data, tokens_unit, units, execution)
 

@@ -7,7 +7,7 @@ means that every byte of every text has tokens: nothing is ever out of vocabular
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,25 +33,17 @@ class TokenizerUnit(NamedTuple):
 
 
 def tokenizer(
-    cleaned: Sequence[Manifest],
-    chosen: Manifest,
-    recipe: str,
-    data: Path,
-    settings: TokenizerSettings,
-    seed: int,
-    base: Path,
-    execution: Execution,
+    chosen: Manifest, data: Path, settings: TokenizerSettings, seed: int, base: Path, execution: Execution
 ) -> Manifest:
     """Make the recipe's tokenizer.json in DATA/tokenizer/<recipe>-<fingerprint8>/.
 
     A settings.path is relative to `base`, the recipe's folder.
     """
     if settings.path is not None:
-        return adopt(base / settings.path, recipe, data, execution)
+        return adopt(base / settings.path, chosen.name, data, execution)
     wanted = {"vocabulary": settings.vocabulary, "sample_bytes": settings.sample_bytes, "seed": seed}
-    plan = Plan(stage="tokenizer", name=recipe, version=VERSION, settings=wanted, inputs=(chosen.reference,))
-    train_bytes = chosen.counts["bytes.train"]
-    unit = TokenizerUnit(corpus_shards(cleaned, chosen), train_bytes, settings, seed)
+    plan = Plan(stage="tokenizer", name=chosen.name, version=VERSION, settings=wanted, inputs=(chosen.reference,))
+    unit = TokenizerUnit(corpus_shards(chosen), chosen.counts["bytes.train"], settings, seed)
     return build(plan, data, learn, [unit], execution)
 
 

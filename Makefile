@@ -1,0 +1,39 @@
+# Everything a user runs; each target makes .venv first where it is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA ?= data/demo
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export DO_NOT_TRACK = 1
+
+.PHONY: demo test test-all lint bench-ingest clean
+
+# Whole way on the embedded corpora. KEEP=1 leaves the Prefect server up, to look at the run.
+demo: $(VENV)/installed
+	$(BIN)/lmpipe run flows/recipes/demo.toml --data $(DATA) --server $(if $(KEEP),--keep)
+
+test: $(VENV)/installed lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: $(VENV)/installed lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Benchmarks print a table and, as the last line, one JSON object of ratios; rows go into DATA's warehouse.
+bench-%: $(VENV)/installed
+	$(BIN)/python -m tests.bench.$* $(DATA)
+
+$(VENV)/installed: pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' || { echo "lmpipe needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || { echo "Python has no venv module: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache

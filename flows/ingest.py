@@ -1,0 +1,49 @@
+"""Ingest: every source of a recipe, from raw bytes to Parquet documents and quarantine.
+
+python -m flows.ingest flows/recipes/demo.toml data
+"""
+
+import sys
+from pathlib import Path
+
+from prefect import flow, task
+
+from flows.order import ONE_BY_ONE, later
+from flows.record import record
+from flows.watch import run_name, watching
+from lmpipe.dataset import Execution
+from lmpipe.recipe import load_recipe
+
+
+@task(task_run_name="read source {source}")
+def ingest_source(recipe: Path, data: Path, source: str, workers: int) -> Path:
+    """Read one source into a committed dataset; nothing is done when it is there already."""
+    from lmpipe.sources.ingest import ingest  # parsers take a second to import, and only this task needs them
+
+    (settings,) = [s for s in load_recipe(recipe).sources if s.name == source]
+    with watching(f"ingest {source}") as tell:
+        return ingest(settings, recipe.parent, data, Execution(workers=workers, progress=tell)).folder
+
+
+@flow(name="ingest", flow_run_name=run_name, task_runner=ONE_BY_ONE)
+def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
+    """Read every source of the recipe: one task a source, units of a few seconds inside it.
+
+    Bad records go to a quarantine dataset with their bytes, place and error; the task fails only
+    above the rate that the recipe sets. A killed run continues at its last finished unit.
+
+    Args:
+        recipe: the recipe's TOML file
+        data: the folder that holds all datasets
+        workers: processes that read side by side
+    """
+    names = [source.name for source in load_recipe(recipe).sources]
+    read = [later(ingest_source, recipe, data, name, workers) for name in names]
+    recorded = later(record, data, read)
+    folders = [future.result() for future in read]
+    recorded.result()
+    return folders
+
+
+if __name__ == "__main__":
+    ingest(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,118 @@
+"""Pipeline: the whole way of a recipe, from raw bytes to perplexities in the warehouse and the report.
+
+lmpipe run flows/recipes/demo.toml --data data/demo
+"""
+
+import base64
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from prefect import flow, task
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+from prefect.runtime import flow_run
+
+from flows.evaluate import evaluate
+from flows.ingest import ingest
+from flows.prepare import prepare
+from flows.train import train
+from flows.watch import run_name
+from lmpipe import __version__, report, warehouse
+from lmpipe.dataset import made, open_dataset
+from lmpipe.errors import WarehouseError
+from lmpipe.recipe import load_recipe
+from lmpipe.train.run import load_run
+
+
+class Outcome(NamedTuple):
+    """Where a finished pipeline left its results."""
+
+    report: Path
+    tokens: Path
+    runs: list[Path]
+
+
+@task(task_run_name="show funnel")
+def show_funnel(data: Path) -> None:
+    """Put the funnel (documents in, dropped by reason, kept, per source) beside the run in the UI."""
+    rows = report.funnel_rows(data / "warehouse" / warehouse.PUBLISHED)
+    create_table_artifact(key="funnel", table=rows, description="Documents by source and outcome")
+
+
+@task(task_run_name="show results")
+def show_results(data: Path, runs: list[Path]) -> Path:
+    """Build the report and put perplexities and loss curves beside the run in the UI."""
+    results = data / "warehouse" / warehouse.PUBLISHED
+    create_table_artifact(key="perplexity", table=report.perplexity_rows(results), description="By source and model")
+    for run in runs:
+        picture = base64.b64encode(report.loss_curve_png(results, load_run(run).fingerprint)).decode()
+        create_image_artifact(f"data:image/png;base64,{picture}", key="loss-curve", description=f"Loss of {run.name}")
+    page = report.build_report(results, data / "report.html")
+    create_link_artifact(page.resolve().as_uri(), link_text="report.html", key="report")
+    return page
+
+
+@task(task_run_name="check the warehouse")
+def check_warehouse(data: Path) -> None:
+    """Ask the questions whose answer must be no row; fail with the rows that were found."""
+    bad = [(name, rows.to_pylist()) for name, rows in warehouse.checks(data / "warehouse") if rows.num_rows]
+    if bad:
+        raise WarehouseError(f"{data / 'warehouse'}: checks found rows that must not be: {bad}. Report them as a bug.")
+
+
+@task(task_run_name="record flow run")
+def record_run(recipe: Path, data: Path, started: datetime, folders: list[Path]) -> None:
+    """Enter this flow run and the datasets that it made or found into the warehouse."""
+    settings = load_recipe(recipe)
+    used = [used_dataset(folder, started) for folder in folders]
+    run = warehouse.FlowRun(
+        flow_run=str(flow_run.get_id()),
+        kind="pipeline",
+        flow="pipeline",
+        recipe=settings.name,
+        settings=asdict(settings),
+        status="completed",
+        started=started,
+        ended=datetime.now(UTC),
+        host={"name": os.uname().nodename, "cores": os.cpu_count()},
+        version=__version__,
+    )
+    warehouse.record_flow_run(data / "warehouse", run, used)
+
+
+@flow(name="pipeline", flow_run_name=run_name)
+def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
+    """From raw dumps to perplexities in DuckDB, and a report: the whole way of one recipe.
+
+    Each step is a run of its own below this one: ingest, prepare, then train and evaluate for every
+    model of the recipe. What an earlier run has finished is found by its fingerprint and not done
+    again. Look at the Artifacts tab for the funnel, the perplexities, the loss curves and the report.
+
+    Args:
+        recipe: the recipe's TOML file
+        data: the folder that holds all datasets, runs, the warehouse and the report
+        workers: processes that work side by side in a stage
+    """
+    started = datetime.now(UTC)
+    documents = ingest(recipe, data, workers)
+    tokens = prepare(recipe, data, documents, workers)
+    show_funnel(data)
+    names = [training.name for training in load_recipe(recipe).train]
+    runs = [train(recipe, data, tokens, name) for name in names]
+    scored = [evaluate(recipe, data, run) for run in runs]
+    record_run(recipe, data, started, [*documents, tokens, *scored])
+    check_warehouse(data)
+    return Outcome(show_results(data, runs), tokens, runs)
+
+
+def used_dataset(folder: Path, started: datetime) -> warehouse.UsedDataset:
+    """Say of a dataset whether this run made it or found it."""
+    manifest = open_dataset(folder)
+    times = made(manifest)
+    return warehouse.UsedDataset(
+        dataset=manifest.fingerprint,
+        seconds=times["finished"] - times["started"],
+        reused=times["finished"] < started.timestamp(),
+    )

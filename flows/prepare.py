@@ -1,0 +1,110 @@
+"""Prepare: documents to token shards - clean, decide, deduplicate, split, learn a tokenizer, encode, pack.
+
+python -m flows.prepare flows/recipes/demo.toml data data/ingest/*
+"""
+
+import sys
+from pathlib import Path
+
+from prefect import flow, task
+
+from flows.order import ONE_BY_ONE, later
+from flows.record import record
+from flows.watch import run_name, watching
+from lmpipe.curate.clean import clean
+from lmpipe.curate.decide import decide
+from lmpipe.curate.dedup import dedup
+from lmpipe.curate.split import split
+from lmpipe.dataset import Execution, open_dataset
+from lmpipe.recipe import load_recipe
+from lmpipe.tokens.encode import encode
+from lmpipe.tokens.pack import pack
+from lmpipe.tokens.tokenizer import tokenizer
+
+
+@task(task_run_name="clean {documents.name}")
+def clean_source(recipe: Path, data: Path, documents: Path, workers: int) -> Path:
+    """Normalise a source's documents, identify their language and measure their signals."""
+    with watching(f"clean {documents.name}") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return clean(open_dataset(documents), data, load_recipe(recipe).clean, execution).folder
+
+
+@task(task_run_name="decide source")
+def decide_source(recipe: Path, data: Path, cleaned: Path, workers: int) -> Path:
+    """Lay the filter profile's thresholds over a source's signals."""
+    with watching(f"decide {cleaned.name}") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return decide(open_dataset(cleaned), data, load_recipe(recipe).profile, execution).folder
+
+
+@task(task_run_name="find duplicates")
+def find_duplicates(recipe: Path, data: Path, decided: list[Path], workers: int) -> Path:
+    """Find the documents whose text stands elsewhere too, over all sources."""
+    settings = load_recipe(recipe)
+    with watching("find duplicates") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return dedup([open_dataset(d) for d in decided], settings.name, data, settings.dedup, execution).folder
+
+
+@task(task_run_name="split")
+def split_documents(recipe: Path, data: Path, duplicates: Path, workers: int) -> Path:
+    """Give every document its outcome, and the kept ones their split by hash."""
+    settings = load_recipe(recipe)
+    with watching("split") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return split(open_dataset(duplicates), data, settings.split, settings.seed, execution).folder
+
+
+@task(task_run_name="learn tokenizer")
+def learn_tokenizer(recipe: Path, data: Path, chosen: Path) -> Path:
+    """Train the byte-level BPE on the training split, or take the recipe's own."""
+    settings = load_recipe(recipe)
+    with watching("learn tokenizer") as tell:
+        execution = Execution(progress=tell)
+        return tokenizer(open_dataset(chosen), data, settings.tokenizer, settings.seed, recipe.parent, execution).folder
+
+
+@task(task_run_name="encode")
+def encode_documents(data: Path, chosen: Path, tokens: Path, workers: int) -> Path:
+    """Turn the kept documents into token ids."""
+    with watching("encode") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return encode(open_dataset(chosen), open_dataset(tokens), data, execution).folder
+
+
+@task(task_run_name="pack")
+def pack_tokens(recipe: Path, data: Path, encoded: Path, workers: int) -> Path:
+    """Shuffle the documents over all sources and pack them into token shards."""
+    settings = load_recipe(recipe)
+    with watching("pack") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return pack(open_dataset(encoded), data, settings.tokens, settings.seed, execution).folder
+
+
+@flow(name="prepare", flow_run_name=run_name, task_runner=ONE_BY_ONE)
+def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -> Path:
+    """Turn ingested documents into the token shards that a training reads.
+
+    Every stage is a committed dataset of its own: what is there already is not done again, and
+    says so. Nothing is deleted on the way; a document that is left out has its reason in the split.
+
+    Args:
+        recipe: the recipe's TOML file
+        data: the folder that holds all datasets
+        documents: the ingested datasets, as the ingest flow returns them
+        workers: processes that work side by side
+    """
+    cleaned = [later(clean_source, recipe, data, folder, workers) for folder in documents]
+    decided = [later(decide_source, recipe, data, future, workers) for future in cleaned]
+    duplicates = later(find_duplicates, recipe, data, decided, workers)
+    chosen = later(split_documents, recipe, data, duplicates, workers)
+    learnt = later(learn_tokenizer, recipe, data, chosen)
+    encoded = later(encode_documents, data, chosen, learnt, workers)
+    packed = later(pack_tokens, recipe, data, encoded, workers)
+    later(record, data, [*cleaned, *decided, duplicates, chosen, learnt, encoded, packed]).result()
+    return packed.result()
+
+
+if __name__ == "__main__":
+    prepare(Path(sys.argv[1]), Path(sys.argv[2]), [Path(folder) for folder in sys.argv[3:]])

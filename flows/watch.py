@@ -1,0 +1,58 @@
+"""What a person sees while a flow runs: progress bars in the terminal, progress artifacts in the UI.
+
+Both are driven by the same callback that the library calls; artifacts are updated every few
+seconds only (each update costs the server some 15 ms).
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.runtime import flow_run
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+UPDATE_SECONDS = 3.0
+"""Between two updates of a progress artifact."""
+
+Tell = Callable[..., None]
+"""Called with (done, total, note)."""
+
+
+@contextmanager
+def watching(title: str) -> Iterator[Tell]:
+    """Show the progress of one piece of work; yields the function to tell it through."""
+    artifact = create_progress_artifact(progress=0.0, description=title)
+    assert isinstance(artifact, UUID), "flows are synchronous"
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr)) as bars:
+        bar = bars.add_task(title, total=None, note="")
+        last = time.monotonic()
+
+        def tell(done: int, total: int, note: str = "") -> None:
+            nonlocal last
+            bars.update(bar, completed=done, total=total, note=note)
+            if time.monotonic() - last > UPDATE_SECONDS:
+                last = time.monotonic()
+                update_progress_artifact(artifact, progress=100.0 * done / max(1, total), description=f"{title} {note}")
+
+        yield tell
+    update_progress_artifact(artifact, progress=100.0)
+
+
+def run_name() -> str:
+    """Name a flow run by its flow and recipe, such as "pipeline demo"."""
+    parameters: dict[str, Any] = flow_run.get_parameters()
+    recipe = str(parameters["recipe"]).rsplit("/", 1)[-1].removesuffix(".toml")
+    return f"{flow_run.get_flow_name()} {recipe}"

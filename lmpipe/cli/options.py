@@ -1,0 +1,15 @@
+"""The arguments that several commands share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Recipe = Annotated[Path, typer.Argument(help="The recipe, a TOML file.", show_default=False)]
+Data = Annotated[Path, typer.Option(help="Folder of all datasets, runs and the warehouse.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes that work side by side.")]
+Folder = Annotated[Path, typer.Argument(help="A committed dataset's folder.", show_default=False)]
+Folders = Annotated[list[Path], typer.Argument(help="Committed datasets' folders.", show_default=False)]
+
+DATA = Path("data")
+"""Where datasets lie unless said otherwise."""

@@ -1,0 +1,236 @@
+"""One command a stage, for working by hand: each takes the datasets before it and prints the folder it made."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmpipe.cli.options import DATA, Data, Folder, Folders, Recipe, Workers
+
+if TYPE_CHECKING:
+    from lmpipe.dataset import Execution, Manifest
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands, in the order of the way."""
+    for command in (ingest, clean, decide, dedup, split, tokenizer, encode, pack, train, evaluate, record):
+        app.command()(command)
+
+
+@contextmanager
+def executing(title: str, workers: int) -> "Iterator[Execution]":
+    """Show a bar and the library's log lines while a stage runs."""
+    from rich.console import Console
+    from rich.logging import RichHandler
+    from rich.progress import Progress
+
+    from lmpipe.dataset import Execution
+
+    console = Console(stderr=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console)])
+    with Progress(console=console) as bars:
+        bar = bars.add_task(title, total=None)
+        yield Execution(workers=workers, progress=lambda done, total: bars.update(bar, completed=done, total=total))
+
+
+def made(manifest: "Manifest") -> None:
+    """Print the folder, for the next command, and the counts."""
+    print(manifest.folder)
+    for key, number in manifest.counts.items():
+        print(f"  {key:<32}{number:>12,}")
+
+
+SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only these sources of the recipe.")]
+
+
+def ingest(recipe: Recipe, data: Data = DATA, workers: Workers = 2, source: SourceOption = None) -> None:
+    """Read the sources of a recipe into documents and quarantine.
+
+    Needs the input files that the recipe names.
+
+    Example: lmpipe ingest flows/recipes/demo.toml --source wiki-en
+    """
+    from lmpipe.errors import RecipeError
+    from lmpipe.recipe import load_recipe, nearest
+    from lmpipe.sources.ingest import ingest as stage
+
+    sources = {s.name: s for s in load_recipe(recipe).sources}
+    for name in source or sources:
+        if name not in sources:
+            raise RecipeError(f"{recipe}: no source '{name}'{nearest(name, sources)}.")
+        with executing(f"ingest {name}", workers) as execution:
+            made(stage(sources[name], recipe.parent, data, execution))
+
+
+def clean(recipe: Recipe, documents: Folders, data: Data = DATA, workers: Workers = 2) -> None:
+    """Normalise documents, identify their language and measure their signals.
+
+    Needs ingested datasets.
+
+    Example: lmpipe clean flows/recipes/demo.toml data/ingest/wiki-en-*
+    """
+    from lmpipe.curate.clean import clean as stage
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+
+    for folder in documents:
+        with executing(f"clean {folder.name}", workers) as execution:
+            made(stage(open_dataset(folder), data, load_recipe(recipe).clean, execution))
+
+
+def decide(recipe: Recipe, cleaned: Folders, data: Data = DATA, workers: Workers = 2) -> None:
+    """Lay the recipe's filter profile over the signals.
+
+    Needs cleaned datasets.
+
+    Example: lmpipe decide flows/recipes/demo.toml data/clean/wiki-en-*
+    """
+    from lmpipe.curate.decide import decide as stage
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+
+    for folder in cleaned:
+        with executing(f"decide {folder.name}", workers) as execution:
+            made(stage(open_dataset(folder), data, load_recipe(recipe).profile, execution))
+
+
+def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers = 2) -> None:
+    """Find duplicates over all sources.
+
+    Needs the decided datasets of every source, in the recipe's order.
+
+    Example: lmpipe dedup flows/recipes/demo.toml data/decide/*
+    """
+    from lmpipe.curate.dedup import dedup as stage
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    with executing("dedup", workers) as execution:
+        made(stage([open_dataset(d) for d in decided], settings.name, data, settings.dedup, execution))
+
+
+def split(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+    """Give every document its outcome and, if kept, its split.
+
+    Needs the deduplicated dataset.
+
+    Example: lmpipe split flows/recipes/demo.toml data/dedup/demo-*
+    """
+    from lmpipe.curate.split import split as stage
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    with executing("split", workers) as execution:
+        made(stage(open_dataset(duplicates), data, settings.split, settings.seed, execution))
+
+
+def tokenizer(recipe: Recipe, chosen: Folder, data: Data = DATA) -> None:
+    """Learn the recipe's tokenizer from its training split, or take a ready one.
+
+    Needs the split dataset.
+
+    Example: lmpipe tokenizer flows/recipes/demo.toml data/split/demo-*
+    """
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+    from lmpipe.tokens.tokenizer import tokenizer as stage
+
+    settings = load_recipe(recipe)
+    with executing("tokenizer", 1) as execution:
+        made(stage(open_dataset(chosen), data, settings.tokenizer, settings.seed, recipe.parent, execution))
+
+
+def encode(chosen: Folder, learnt: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+    """Turn kept documents into token ids.
+
+    Needs the split dataset and the tokenizer.
+
+    Example: lmpipe encode data/split/demo-* data/tokenizer/demo-*
+    """
+    from lmpipe.dataset import open_dataset
+    from lmpipe.tokens.encode import encode as stage
+
+    with executing("encode", workers) as execution:
+        made(stage(open_dataset(chosen), open_dataset(learnt), data, execution))
+
+
+def pack(recipe: Recipe, encoded: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+    """Shuffle documents over all sources and pack them into token shards.
+
+    Needs the encoded dataset.
+
+    Example: lmpipe pack flows/recipes/demo.toml data/encode/demo-*
+    """
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+    from lmpipe.tokens.pack import pack as stage
+
+    settings = load_recipe(recipe)
+    with executing("pack", workers) as execution:
+        made(stage(open_dataset(encoded), data, settings.tokens, settings.seed, execution))
+
+
+def train(recipe: Recipe, tokens: Folder, name: str, data: Data = DATA, processes: Workers = 1) -> None:
+    """Train one model of the recipe in a process of its own, or continue a killed training.
+
+    Needs the packed tokens; NAME is a [[train]] entry of the recipe.
+
+    Example: lmpipe train flows/recipes/demo.toml data/tokens/demo-* lstm
+    """
+    from lmpipe import launch
+    from lmpipe.dataset import open_dataset
+    from lmpipe.errors import RecipeError
+    from lmpipe.recipe import load_recipe, nearest
+    from lmpipe.train.run import prepare_run
+
+    settings = load_recipe(recipe)
+    trainings = {t.name: t for t in settings.train}
+    if name not in trainings:
+        raise RecipeError(f"{recipe}: no [[train]] entry '{name}'{nearest(name, trainings)}.")
+    run = prepare_run(open_dataset(tokens), trainings[name], settings.name, data)
+    with executing(f"train {name}", 1) as execution:
+        tell = execution.progress
+        assert tell is not None, "executing always has a bar"
+        steps = trainings[name].steps
+        result = launch.start(run, processes=processes, on_metric=lambda metric: tell(metric["step"], steps))
+    print(run)
+    for key, value in result.items():
+        print(f"  {key:<32}{value}")
+
+
+def evaluate(recipe: Recipe, run: Folder, data: Data = DATA, workers: Workers = 1) -> None:
+    """Score every held-out document with a run's last checkpoint.
+
+    Needs the run directory of a finished training.
+
+    Example: lmpipe evaluate flows/recipes/demo.toml data/runs/demo-lstm-*
+    """
+    from lmpipe.evaluate.perplexity import evaluate as stage
+    from lmpipe.recipe import load_recipe
+
+    with executing("evaluate", workers) as execution:
+        made(stage(run, load_recipe(recipe).evaluate, data, execution))
+
+
+def record(folders: Folders, data: Data = DATA) -> None:
+    """Enter committed datasets and run directories into the warehouse; what is known changes nothing.
+
+    Needs folders with a manifest.json or a run.json.
+
+    Example: lmpipe record data/*/*/
+    """
+    from lmpipe import warehouse
+    from lmpipe.errors import DatasetError
+
+    for folder in folders:
+        if (folder / "run.json").exists():
+            warehouse.record_training(data / "warehouse", folder)
+        elif (folder / "manifest.json").exists():
+            warehouse.record_dataset(data / "warehouse", folder)
+        else:
+            raise DatasetError(f"{folder}: neither manifest.json nor run.json. Name a committed dataset or a run.")
+        print(f"recorded {folder}")

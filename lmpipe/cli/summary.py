@@ -1,0 +1,52 @@
+"""What `lmpipe run` prints at its end: funnel, tokens, perplexities, and where to look further."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lmpipe import warehouse
+from lmpipe.cli.tables import print_table
+from lmpipe.dataset import inputs_of, open_dataset
+from lmpipe.train.run import load_run
+
+if TYPE_CHECKING:
+    from flows.pipeline import Outcome
+
+FUNNEL = """
+    select source, documents_in, skipped, quarantined, dropped, duplicates, kept, reasons
+    from funnel_by_source where dataset = $dataset order by source
+"""
+TOKENS = """
+    select source, sum(documents)::bigint as documents, sum(tokens)::bigint as tokens,
+        (sum(tokens) filter (split = 'train'))::bigint as train_tokens,
+        sum(bytes) / sum(tokens) as bytes_per_token
+    from tokens_per_source where dataset = $dataset group by all order by source
+"""
+PERPLEXITY = """
+    select source, name as run, documents, token_perplexity, bits_per_byte, bits_per_byte_low as low_95,
+        bits_per_byte_high as high_95
+    from perplexity where list_contains($runs, run) order by slice = 'all', source, lang, bits_per_byte
+"""
+
+
+def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
+    """Print the results of a finished pipeline; `url` is that of a server that stays up."""
+    folder = data / "warehouse"
+    tokens = open_dataset(outcome.tokens)
+    chosen = inputs_of(inputs_of(tokens, "encode")[0], "split")[0]
+    print_table("Documents", warehouse.query(folder, FUNNEL, {"dataset": chosen.fingerprint}))
+    print_table("Tokens", warehouse.query(folder, TOKENS, {"dataset": tokens.fingerprint}))
+    runs = [load_run(run).fingerprint for run in outcome.runs]
+    print_table("Perplexity of held-out documents", warehouse.query(folder, PERPLEXITY, {"runs": runs}))
+    print_pointers(data, outcome.report, url)
+
+
+def print_pointers(data: Path, report: Path, url: str | None) -> None:
+    """Say where the results lie and how to ask and look further."""
+    print(f"\nDatabase  {data / 'warehouse' / warehouse.PUBLISHED}")
+    print(f'Ask it    lmpipe sql "SELECT source, name, bits_per_byte FROM perplexity" --data {data}')
+    print(f"Report    {report}")
+    if url:
+        print(f"Prefect   {url.removesuffix('/api')} shows this run; stop it with: pkill -f 'prefect server start'")
+    else:
+        home = data.resolve() / ".prefect"
+        print(f"Prefect   to see this run: PREFECT_HOME={home} prefect server start, then http://127.0.0.1:4200/runs")

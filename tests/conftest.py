@@ -1,0 +1,55 @@
+"""Fixtures that several test files share: real corpora, and small ingested datasets."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.document import DOCUMENTS, Document, Origin, document_batches
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real corpora; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("LMPIPE_CORPORA", ROOT.parent / "shared" / "corpora"))
+    if not folder.is_dir():
+        pytest.skip(f"no corpora at {folder}; set LMPIPE_CORPORA")
+    return folder
+
+
+def write_documents(unit: tuple[str, list[Document]], output: UnitOutput) -> None:
+    """A unit of work that writes ready documents."""
+    source, documents = unit
+    output.write("documents", DOCUMENTS, document_batches(documents, source, "test", None))
+    output.count("in", len(documents))
+    output.count("kept", len(documents))
+
+
+Ingested = Callable[..., Manifest]
+
+
+@pytest.fixture
+def ingested(tmp_path: Path) -> Ingested:
+    """A function that commits texts (or fields of Document) as an ingested source."""
+
+    def make(
+        rows: Sequence[str | dict[str, Any]], *, source: str = "local", lang: str = "en", units: int = 1
+    ) -> Manifest:
+        documents = [
+            Document(
+                **{"native_id": str(n), "title": "", "origin": Origin("f", n, 1), "lang": lang}
+                | (row if isinstance(row, dict) else {"text": row})
+            )
+            for n, row in enumerate(rows)
+        ]
+        size = -(-len(documents) // units)
+        parts = [(source, documents[i * size : (i + 1) * size]) for i in range(units)]
+        plan = Plan(stage="ingest", name=source, version=1, settings={"kind": "local", "rows": len(rows)}, inputs=())
+        return build(plan, tmp_path, write_documents, parts, Execution())
+
+    return make

@@ -1,0 +1,101 @@
+"""Recipes are read strictly: every mistake is refused with its place and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from lmpipe.errors import InputError, RecipeError
+from lmpipe.recipe import load_recipe, source_files
+from lmpipe.settings import LocalSource, Recipe
+
+GOOD = """
+name = "tiny"
+[[sources]]
+kind = "local"
+name = "notes"
+paths = ["*.txt"]
+format = "text"
+"""
+
+
+def read(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "tiny.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path)
+
+
+def test_recipe_is_read_with_defaults(tmp_path: Path) -> None:
+    recipe = read(tmp_path, GOOD)
+    assert isinstance(recipe.sources[0], LocalSource)
+    assert recipe.split.test == 0.05
+    assert recipe.train == ()
+
+
+def test_every_recipe_of_the_project_is_readable() -> None:
+    recipes = sorted((Path(__file__).parent.parent / "flows" / "recipes").glob("*.toml"))
+    assert [load_recipe(path).name for path in recipes]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("colour = 1", r"unknown key 'colour'"),
+        ("[split]\ntset = 0.1", r"split: unknown key 'tset'; did you mean 'test'\?"),
+        ("[split]\ntest = 'much'", r"split: test: expected a number, found 'much'"),
+        ("seed = true", r"seed: expected a whole number, found True"),
+        ("[split]\ntest = 2", r"split.test is 2.0; expected a share between 0 and 1"),
+        ("[split]\ntest = 0.6\nvalid = 0.5", r"leave nothing to train on"),
+        ("[split]\nby = { other = 'work' }", r"split.by names no source: \['other'\]"),
+        ("[tokenizer]\nvocabulary = 100", r"256 bytes and the end-of-text token need 257"),
+        ("[[train]]\nname = 'a'\nmodel = { kind = 'gru' }", r"train\[0\]: model: kind 'gru' is not one of"),
+        ("[[train]]\nname = 'a'\nmodel = { kind = 'lstm' }\nsteps = 0", r"train.a.steps is 0; expected a number above"),
+        (
+            "[[train]]\nname = 'a'\nmodel = { kind = 'transformer', width = 100, heads = 6 }",
+            r"must be an even multiple of heads",
+        ),
+        ("[[train]]\nmodel = { kind = 'lstm' }", r"train\[0\]: missing key 'name'"),
+        ("[[sources]]\nkind = 'wikpedia'\nname='w'\npaths=[]\nlang='en'", r"did you mean 'wikipedia'"),
+        ("[[sources]]\nkind='local'\nname='notes'\npaths=[]\nformat='text'", r"two source entries are named 'notes'"),
+        ("[[sources]]\nkind='local'\nname='No Tes'\npaths=[]\nformat='text'", r"must be lower case letters"),
+        ("name = ", r"not valid TOML"),
+    ],
+)
+def test_mistake_is_refused_with_place_and_remedy(tmp_path: Path, change: str, words: str) -> None:
+    text = GOOD + change if change.startswith("[") else change + GOOD  # a plain key stands before the tables
+    with pytest.raises(RecipeError, match=words):
+        read(tmp_path, text)
+
+
+def test_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"nothing.toml: no such recipe"):
+        load_recipe(tmp_path / "nothing.toml")
+
+
+def test_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"name = '\xff'")
+    with pytest.raises(RecipeError, match="not UTF-8 at byte 8"):
+        load_recipe(tmp_path / "bad.toml")
+
+
+def test_source_files_are_sorted_and_globs_and_folders_expanded(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("b.txt", "a.txt", "sub/c.txt"):
+        (tmp_path / name).write_text("x")
+    source = LocalSource(kind="local", name="n", paths=("*.txt", "sub", "a.txt"), format="text")
+    assert [f.name for f in source_files(source, tmp_path)] == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_source_path_takes_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    monkeypatch.setenv("CORPUS_HERE", str(tmp_path))
+    source = LocalSource(kind="local", name="n", paths=("$CORPUS_HERE/a.txt",), format="text")
+    assert [f.name for f in source_files(source, Path("/nowhere"))] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("none.txt", "no such file"), ("$NOT_SET_ANYWHERE/x", "environment variable not set")]
+)
+def test_source_that_names_nothing_is_refused(tmp_path: Path, path: str, words: str) -> None:
+    source = LocalSource(kind="local", name="n", paths=(path,), format="text")
+    with pytest.raises(InputError, match=words):
+        source_files(source, tmp_path)
