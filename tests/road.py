@@ -1,0 +1,48 @@
+"""The whole way up to the tokens, without Prefect, for tests that run it, kill it and measure it.
+
+python -m tests.road RECIPE DATA WORKERS [LAST_STAGE]
+"""
+
+import sys
+from pathlib import Path
+
+from lmpipe.curate.clean import clean
+from lmpipe.curate.decide import decide
+from lmpipe.curate.dedup import dedup
+from lmpipe.curate.split import split
+from lmpipe.dataset import Execution, Manifest, file_sha256
+from lmpipe.errors import LmpipeError
+from lmpipe.recipe import load_recipe
+from lmpipe.sources.ingest import ingest
+from lmpipe.tokens.encode import encode
+from lmpipe.tokens.pack import pack
+from lmpipe.tokens.tokenizer import tokenizer
+
+
+def walk(path: Path, data: Path, workers: int, last: str = "tokens") -> list[Manifest]:
+    """Build every dataset of a recipe up to the stage `last`; return them in order."""
+    recipe, run = load_recipe(path), Execution(workers=workers)
+    documents = [ingest(source, path.parent, data, run) for source in recipe.sources]
+    cleaned = [clean(manifest, data, recipe.clean, run) for manifest in documents]
+    decided = [decide(manifest, data, recipe.profile, run) for manifest in cleaned]
+    duplicates = dedup(decided, recipe.name, data, recipe.dedup, run)
+    chosen = split(duplicates, data, recipe.split, recipe.seed, run)
+    if last == "split":
+        return [*documents, *cleaned, *decided, duplicates, chosen]
+    learnt = tokenizer(chosen, data, recipe.tokenizer, recipe.seed, path.parent, run)
+    encoded = encode(chosen, learnt, data, run)
+    packed = pack(encoded, data, recipe.tokens, recipe.seed, run)
+    return [*documents, *cleaned, *decided, duplicates, chosen, learnt, encoded, packed]
+
+
+def fingerprints(data: Path) -> dict[str, str]:
+    """sha256 of every file of every dataset, but for made.json (when and where) and the empty locks."""
+    files = (p for p in data.rglob("*") if p.is_file() and p.name not in ("made.json", ".lock"))
+    return {str(path.relative_to(data)): file_sha256(path) for path in files}
+
+
+if __name__ == "__main__":
+    try:
+        walk(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
+    except LmpipeError as error:
+        raise SystemExit(f"error: {error}") from None
