@@ -182,3 +182,8 @@ def test_unlike_evaluations_stand_in_charts_of_their_own(tmp_path):
         warehouse.record_dataset(folder, manifest.folder)
     text = build_report(folder / warehouse.PUBLISHED, tmp_path / "report.html").read_text(encoding="utf-8")
     assert text.count("<h3>Set test</h3>") == 2
+
+
+def test_languages_of_one_source_stand_apart():
+    rows = [{"source": "all", "lang": "all"}, {"source": "news", "lang": "en"}, {"source": "news", "lang": "zh"}]
+    assert charts.slice_names(rows) == ["all", "news (en)", "news (zh)"]

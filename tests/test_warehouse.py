@@ -1,4 +1,4 @@
-"""The warehouse: one door, nothing lost by kills, views that equal numbers worked out by hand."""
+"""The warehouse: one door, migrations, what is recorded, and that kills lose nothing."""
 
 import ast
 import json
@@ -6,21 +6,21 @@ import math
 import multiprocessing
 import random
 import shutil
-import threading
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import duckdb
 import pytest
-from results_corpus import PROTOCOL, SCORES, corpus, evaluation, fill, training
+from results_corpus import corpus, fill, training
 
 import lmpipe
 from lmpipe import warehouse
 from lmpipe.errors import WarehouseError
 from lmpipe.warehouse import migrate
-
-BITS = 1 / math.log(2)
+from lmpipe.warehouse.door import opened
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,35 @@ def test_every_duckdb_file_is_opened_typed():
     assert opened == 2
 
 
+OPEN_AND_INSERT = """
+import sys
+from pathlib import Path
+from lmpipe.warehouse.door import opened
+with opened(Path(sys.argv[1])) as con:
+    con.execute("insert into counts values ('late', 'k', 1)")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to hold a process between open and lock")
+def test_a_commit_between_anothers_open_and_lock_is_kept(tmp_path):
+    """Guards against the DuckDB 2.0.0 race without our own lock: the typed open alone has to be enough."""
+    with warehouse.write(tmp_path):
+        pass
+    path, trace = tmp_path / warehouse.PRIVATE, tmp_path / "trace.txt"
+    held = ["strace", "-f", "-o", trace, "-e", "trace=openat,fcntl", "-e", "inject=fcntl:delay_enter=2000000"]
+    late = subprocess.Popen([*held, sys.executable, "-c", OPEN_AND_INSERT, path])
+    while not trace.exists() or f'{path}", O_RDWR' not in trace.read_text():
+        assert late.poll() is None, "the late writer ended without opening the file"
+    for name in "abc":
+        with opened(path) as con:
+            con.execute("insert into counts values ($1, 'k', 1)", [name])
+    assert late.wait(60) == 0
+    with warehouse.write(tmp_path):
+        pass
+    assert [row["dataset"] for row in rows(tmp_path, "from counts order by all")] == ["a", "b", "c", "late"]
+
+
 def test_the_file_is_one_that_duckdb_1_5_reads(tmp_path):
     with warehouse.write(tmp_path):
         pass
@@ -84,7 +113,7 @@ def test_a_flipped_byte_is_refused_or_changes_nothing(filled, tmp_path):
     whole = (filled[0] / warehouse.PUBLISHED).read_bytes()
     expected = rows(filled[0], "from evaluation_documents order by all")
     broken, refused = tmp_path / "broken.duckdb", 0
-    for place in range(0, len(whole), len(whole) // 40):
+    for place in range(0, len(whole), len(whole) // 20):
         broken.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
         try:
             found = warehouse.query_file(broken, "from evaluation_documents order by all").to_pylist()
@@ -165,9 +194,9 @@ def test_a_resumed_run_replaces_its_metrics(tmp_path):
     tokens = corpus(tmp_path)[-1]
     run, fingerprint = training(tmp_path, "lstm", tokens)
     warehouse.record_training(folder, run)
-    with (run / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps({"step": 3, "split": "train", "loss": 2.5}) + "\n")
-        file.write(json.dumps({"step": 4, "split": "train", "loss": math.nan}) + "\n")
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)[:2]
+    lines += [json.dumps({"step": s, "split": "train", "loss": v}) + "\n" for s, v in ((3, 2.5), (4, math.nan))]
+    (run / "metrics.jsonl").write_text("".join(lines) + '{"step": 5, "spl')
     warehouse.record_training(folder, run)
     warehouse.record_training(folder, run)
     found = rows(folder, "select step, loss from loss_curves where split = 'train' order by step")
@@ -242,239 +271,6 @@ def test_benchmarks_are_kept_once(tmp_path):
     ]
 
 
-# Views
-
-
-def test_perplexity_is_of_sums_with_the_ratio_estimators_interval(filled):
-    folder, made = filled
-    run = made["runs"]["lstm"]
-    found = rows(folder, "from perplexity where run = $run and source = 'wiki'", run=run)[0]
-    assert (found["documents"], found["tokens"], found["words"], found["bytes"], found["nats"]) == (2, 15, 12, 60, 40.0)
-    assert found["token_perplexity"] == pytest.approx(math.exp(40 / 15))
-    assert found["word_perplexity"] == pytest.approx(math.exp(40 / 12))
-    assert found["bits_per_byte"] == pytest.approx(40 / 60 * BITS)
-    # residuals of bytes: 10 - 20 * 2/3 = -10/3 and 10/3; variance 2 * (10/3)^2 / 1, over n = 2 documents of mean 30
-    margin = 1.959964 * math.sqrt(2 * (10 / 3) ** 2 / 2) / 30 * BITS
-    assert found["bits_per_byte_low"] == pytest.approx(40 / 60 * BITS - margin)
-    assert found["bits_per_byte_high"] == pytest.approx(40 / 60 * BITS + margin)
-    # residuals of tokens: 10 - 5 * 8/3 = -10/3 and 10/3; mean 7.5 tokens
-    margin = 1.959964 * math.sqrt(2 * (10 / 3) ** 2 / 2) / 7.5
-    assert found["token_perplexity_low"] == pytest.approx(math.exp(40 / 15 - margin))
-    assert found["token_perplexity_high"] == pytest.approx(math.exp(40 / 15 + margin))
-
-
-def test_perplexity_has_a_row_for_all_and_no_interval_of_one_document(filled):
-    folder, made = filled
-    found = rows(folder, "from perplexity where run = $run order by source", run=made["runs"]["lstm"])
-    assert [(r["source"], r["documents"], r["nats"]) for r in found] == [
-        ("all", 3, 60.0),
-        ("news", 1, 20.0),
-        ("wiki", 2, 40.0),
-    ]
-    news = found[1]
-    assert news["bits_per_byte"] == pytest.approx(20 / 15 * BITS)
-    assert [news[f"{n}_{end}"] for n in ("bits_per_byte", "token_perplexity") for end in ("low", "high")] == [None] * 4
-
-
-def test_perplexity_is_never_infinite(tmp_path):
-    folder = tmp_path / "warehouse"
-    scores = [
-        ("w:1", "w", "en", 9e5, 5, 0, 20),
-        ("w:2", "w", "en", math.nan, 5, 1, 20),
-        ("v:1", "v", None, 9e5, 1, 1, 0),
-    ]
-    warehouse.record_dataset(folder, evaluation(tmp_path, "r", scores=scores).folder)
-    found = rows(folder, "from perplexity")
-    assert {row["source"] for row in found} == {"w", "v", "all"}
-    ratios = [row[key] for row in found for key in row if "per" in key]
-    assert ratios
-    assert all(value is None for value in ratios)
-    assert numbers_by_check(folder)["impossible_values"] == 1
-
-
-def test_leaderboard_ranks_only_what_may_be_compared(filled, tmp_path):
-    folder = tmp_path / "warehouse"
-    halved = [(d, s, lang, nats / 2, *rest) for d, s, lang, nats, *rest in SCORES]
-    cases = {
-        "a": evaluation(tmp_path, "a"),
-        "b": evaluation(tmp_path, "b", scores=halved, protocol=PROTOCOL.replace("bpe512", "bpe9")),
-        "other window": evaluation(tmp_path, "c", protocol=PROTOCOL.replace("win:256", "win:512")),
-        "other documents": evaluation(tmp_path, "d", scores=SCORES[:2]),
-        "other set": evaluation(tmp_path, "e", set_name="valid"),
-    }
-    for manifest in cases.values():
-        warehouse.record_dataset(folder, manifest.folder)
-    places = {row["run"]: row["place"] for row in rows(folder, "from leaderboard")}
-    assert places == {"a": 2, "b": 1, "c": 1, "d": 1, "e": 1}
-    best = warehouse.run_query(folder, "best_model_per_source").to_pylist()
-    assert ("test", "wiki", "b") in {(row["set"], row["source"], row["run"]) for row in best}
-
-
-def test_paired_difference_is_per_document(filled):
-    folder, made = filled
-    parameters = {"a": made["runs"]["lstm"], "b": made["runs"]["transformer"][:12]}
-    found = {row["source"]: row for row in warehouse.run_query(folder, "compare", parameters).to_pylist()}
-    # nats of a minus b are a tenth of a's: 1 and 3 of 20 and 40 bytes; residuals -1/3 and 1/3
-    wiki = found["wiki"]
-    margin = 1.959964 * math.sqrt(2 * (1 / 3) ** 2 / 2) / 30 * BITS
-    assert wiki["difference"] == pytest.approx(4 / 60 * BITS)
-    assert wiki["difference_low"] == pytest.approx(4 / 60 * BITS - margin)
-    assert wiki["difference_high"] == pytest.approx(4 / 60 * BITS + margin)
-    assert (wiki["worse_share"], wiki["verdict"], wiki["documents"]) == (1.0, "b is better", 2)
-    assert found["news"]["verdict"] == "not sure: fewer than 2 documents"
-    assert found["all"]["documents"] == 3
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"protocol": PROTOCOL.replace("win:256", "win:512")}, "the protocols differ: win:256 against win:512"),
-        ({"scores": SCORES[:2]}, "they scored different documents"),
-        ({"set_name": "valid"}, "the sets are test and valid"),
-    ],
-)
-def test_unlike_evaluations_are_not_compared(tmp_path, change, reason):
-    folder = tmp_path / "warehouse"
-    for manifest in (evaluation(tmp_path, "a"), evaluation(tmp_path, "b", **change)):
-        warehouse.record_dataset(folder, manifest.folder)
-    found = rows(folder, "from paired_differences('a', 'b')")
-    assert [(row["verdict"], row["difference"]) for row in found] == [(f"not comparable, because {reason}", None)]
-
-
-def test_funnel_adds_up_from_record_to_split(filled):
-    found = warehouse.run_query(filled[0], "funnel").to_pylist()
-    keys = ("source", "documents_in", "skipped", "quarantined", "dropped", "duplicates", "kept", "reasons")
-    assert [tuple(row[key] for key in keys) for row in found] == [
-        ("news", 4, 0, 0, 1, 0, 3, "max_digits 1"),
-        ("wiki", 10, 2, 1, 1, 1, 5, "redirect 2, min_words 1"),
-    ]
-
-
-def test_tokens_per_source_gives_shares_of_the_split(filled):
-    found = warehouse.run_query(filled[0], "tokens_per_source").to_pylist()
-    assert [(r["split"], r["source"], r["tokens"], r["share"], r["bytes_per_token"]) for r in found] == [
-        ("test", "wiki", 25, 1.0, 4.0),
-        ("train", "news", 300, 0.75, pytest.approx(200 / 300)),
-        ("train", "wiki", 100, 0.25, 4.0),
-    ]
-
-
-def test_an_evaluation_is_followed_to_its_raw_files(filled):
-    folder, made = filled
-    found = warehouse.run_query(folder, "where_from", {"id": made["datasets"][-1].fingerprint[:16]}).to_pylist()
-    assert [row["name"] for row in found] == [
-        "transformer", "tokens/demo", "split/demo", "tokenizer/demo", "clean/news", "clean/wiki",
-        "ingest/news", "ingest/wiki", "news.warc", "wiki.xml",
-    ]  # fmt: skip
-    assert [(row["id"], row["bytes"]) for row in found if row["kind"] == "file"] == [
-        ("bb" * 32, 500),
-        ("aa" * 32, 1000),
-    ]
-
-
-# Checks
-
-
-def test_checks_find_nothing_in_a_sound_warehouse(filled):
-    assert numbers_by_check(filled[0]) == {}
-
-
-@pytest.mark.parametrize(
-    ("sql", "check"),
-    [
-        ("delete from datasets where stage = 'split'", "orphan_inputs"),
-        ("update evaluation_documents set nats = nats + 1 where source = 'news'", "evaluation_sums"),
-        ("insert into evaluation_documents from evaluation_documents limit 1", "evaluation_rows"),
-        ("update counts set number = 8 where key = 'kept' and number = 7", "ingest_sums"),
-        ("update funnel set documents = 7 where outcome = 'duplicate'", "funnel_sums"),
-        ("update evaluation_documents set nats = 'nan'::double where source = 'news'", "impossible_values"),
-        ("update token_stats set tokens = -1 where split = 'test'", "impossible_values"),
-        ("insert into checkpoints values ('gone', 1, 'model', 'ff')", "checkpoints_without_training"),
-        ("insert into training_metrics from training_metrics limit 1", "repeated_steps"),
-    ],
-)
-def test_checks_find_what_does_not_add_up(filled, tmp_path, sql, check):
-    shutil.copy(filled[0] / warehouse.PRIVATE, tmp_path)
-    with warehouse.write(tmp_path) as con:
-        con.execute(sql)
-    assert check in numbers_by_check(tmp_path)
-
-
-# Queries
-
-
-def test_asking_before_anything_was_recorded_says_what_to_do(tmp_path):
-    with pytest.raises(WarehouseError, match="Run a recipe first"):
-        warehouse.query(tmp_path, "select 1")
-
-
-@pytest.mark.parametrize(
-    ("sql", "message"),
-    [
-        ("insert into counts values ('d', 'k', 1)", "read-only"),
-        ("drop table counts", "read-only"),
-        ("create table extra (n int)", "read-only"),
-        ("copy counts to '/tmp/counts.csv'", "read-only and no other file"),
-        ("from read_text('/etc/passwd')", "read-only and no other file"),
-        ("attach '/tmp/other.duckdb'", "read-only and no other file"),
-        ("install httpfs", "extension|disabled"),
-        ("set threads = 1", "locked"),
-        ("select 1; drop table counts", "one SQL statement, found 2"),
-        ("", "one SQL statement, found 0"),
-        ("selec 1", "syntax error"),
-        ("select * from nowhere", "nowhere"),
-        ("select $n", "parameters"),
-    ],
-)
-def test_a_query_that_is_no_question_is_refused(filled, sql, message):
-    with pytest.raises(WarehouseError, match=message):
-        warehouse.query(filled[0], sql)
-
-
-def test_a_query_takes_parameters_as_values(filled):
-    assert rows(filled[0], "select $text as text", text="'; drop table counts; --") == [
-        {"text": "'; drop table counts; --"}
-    ]
-
-
-def test_a_query_that_takes_too_long_is_stopped(filled):
-    with pytest.raises(WarehouseError, match=r"stopped after 0\.2 s"):
-        warehouse.query(
-            filled[0], "select sum(a.range * b.range) from range(10000000) a, range(1000000) b", timeout=0.2
-        )
-
-
-def test_a_reader_in_the_same_process_sees_a_new_publication(filled, tmp_path):
-    """Guards against DuckDB giving a replaced file's old content while another connection is open."""
-    started = threading.Event()
-    with warehouse.write(tmp_path):
-        pass
-
-    def slow() -> None:
-        started.set()
-        warehouse.query(tmp_path, "select sum(a.range * b.range) from range(300000) a, range(3000) b, counts")
-
-    thread = threading.Thread(target=slow)
-    thread.start()
-    started.wait()
-    with warehouse.write(tmp_path) as con:
-        con.execute("insert into counts values ('d', 'k', 1)")
-    assert rows(tmp_path, "select number from counts") == [{"number": 1}]
-    thread.join()
-
-
-def test_saved_queries_have_a_question(filled):
-    assert {saved.name for saved in warehouse.saved_queries()} >= {
-        "leaderboard",
-        "funnel",
-        "tokens_per_source",
-        "where_from",
-    }
-    assert all(saved.question.endswith(("?", ")")) for saved in warehouse.saved_queries())
-    with pytest.raises(WarehouseError, match=r"no saved query 'leader'; expected one of .*leaderboard"):
-        warehouse.run_query(filled[0], "leader")
-
-
 # Kills
 
 
@@ -536,9 +332,9 @@ def look(folder: Path) -> int:
 
 
 def test_kills_lose_no_acknowledged_transaction(tmp_path):
-    acknowledged, reads = kill_writers(tmp_path, kills=40, seed=1)
+    acknowledged, reads = kill_writers(tmp_path, kills=25, seed=1)
     assert acknowledged > 20
-    assert reads >= 40
+    assert reads >= 25
 
 
 @pytest.mark.slow

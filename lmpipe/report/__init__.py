@@ -1,0 +1,10 @@
+"""The page people look at, and the rows and pictures shown in the Prefect UI.
+
+Everything is made from the published database alone: the same results.duckdb gives the same page.
+"""
+
+from lmpipe.report.charts import loss_curve_png
+from lmpipe.report.page import build_report
+from lmpipe.report.rows import funnel_rows, perplexity_rows
+
+__all__ = ["build_report", "funnel_rows", "loss_curve_png", "perplexity_rows"]

@@ -1,0 +1,136 @@
+"""Answers of saved queries as rows of plain text: for the page's tables and for Prefect's.
+
+Numbers become text here and nowhere else; what is not known is a dash, never inf or NaN.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lmpipe.warehouse import query_file, saved_sql
+
+UNKNOWN = "–"
+
+
+def ask(results: Path, name: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Run a saved query on a published copy and return its rows as values."""
+    rows: list[dict[str, Any]] = query_file(results, saved_sql(name), parameters).to_pylist()
+    return rows
+
+
+def perplexity_rows(results: Path) -> list[dict[str, str]]:
+    """Give perplexity and bits per byte by run and source as text, with 95 % intervals."""
+    return [perplexity_row(row) | {"protocol": row["protocol"]} for row in ask(results, "perplexity")]
+
+
+def perplexity_row(row: Mapping[str, Any]) -> dict[str, str]:
+    """Lay out one row of the query perplexity."""
+    return {
+        "source": row["source"],
+        "lang": row["lang"] or UNKNOWN,
+        "run": row["name"],
+        "place": whole(row["place"]) if row["slice"] == "all" else "",
+        "bits per byte": real(row["bits_per_byte"]),
+        "95 % of bits per byte": interval(row, "bits_per_byte"),
+        "token perplexity": real(row["token_perplexity"]),
+        "95 % of token perplexity": interval(row, "token_perplexity"),
+        "word perplexity": real(row["word_perplexity"]),
+        "documents": whole(row["documents"]),
+        "tokens": whole(row["tokens"]),
+        "bytes": whole(row["bytes"]),
+    }
+
+
+def funnel_rows(results: Path) -> list[dict[str, str]]:
+    """Give what became of the documents of each source as text, with the reasons of what was taken out."""
+    return [
+        {
+            "recipe": row["recipe"],
+            "source": row["source"],
+            "read": whole(row["documents_in"]),
+            "skipped": whole(row["skipped"]),
+            "quarantined": whole(row["quarantined"]),
+            "dropped": whole(row["dropped"]),
+            "duplicates": whole(row["duplicates"]),
+            "kept": whole(row["kept"]),
+            "share kept": share(row["kept_share"]),
+            "reasons": row["reasons"] or UNKNOWN,
+        }
+        for row in ask(results, "funnel")
+    ]
+
+
+def token_rows(results: Path) -> list[dict[str, str]]:
+    """Give the tokens of each source and split as text."""
+    return [
+        {
+            "recipe": row["recipe"],
+            "split": row["split"],
+            "source": row["source"],
+            "lang": row["lang"] or UNKNOWN,
+            "documents": whole(row["documents"]),
+            "tokens": whole(row["tokens"]),
+            "share of split": share(row["share"]),
+            "bytes per token": real(row["bytes_per_token"]),
+            "tokens per word": real(row["tokens_per_word"]),
+        }
+        for row in ask(results, "tokens_per_source")
+    ]
+
+
+def dataset_rows(results: Path) -> list[dict[str, str]]:
+    """Give the datasets as text, newest first."""
+    return [
+        {
+            "stage": row["stage"],
+            "name": row["name"],
+            "rows": whole(row["rows"]),
+            "bytes": whole(row["bytes"]),
+            "made (UTC)": moment(row["finished"]),
+            "seconds": real(row["seconds"]),
+            "version": row["version"],
+            "host": row["host"],
+            "fingerprint": row["dataset"],
+        }
+        for row in ask(results, "datasets")
+    ]
+
+
+def lineage_rows(results: Path, evaluation: str) -> list[dict[str, str]]:
+    """Give what an evaluation was made from as text, raw files first."""
+    found = ask(results, "where_from", {"id": evaluation})
+    return [
+        {"kind": row["kind"], "name": row["name"], "bytes": whole(row["bytes"]), "fingerprint or sha256": row["id"]}
+        for row in sorted(found, key=lambda row: (row["kind"] != "file", -row["distance"], row["name"]))
+    ]
+
+
+def whole(number: int | None) -> str:
+    """Write a count with thousands apart."""
+    return UNKNOWN if number is None else f"{number:,}"
+
+
+def real(number: float | None) -> str:
+    """Write a measured number: three digits after the point, fewer when it is large."""
+    if number is None:
+        return UNKNOWN
+    if number >= 1e6:
+        return f"{number:.2e}"
+    return f"{number:,.{3 if number < 100 else 1}f}"
+
+
+def share(number: float | None) -> str:
+    """Write a share as percent."""
+    return UNKNOWN if number is None else f"{100 * number:.1f} %"
+
+
+def interval(row: Mapping[str, Any], name: str) -> str:
+    """Write the interval of a ratio; one document has none."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return UNKNOWN if low is None or high is None else f"{real(low)} to {real(high)}"
+
+
+def moment(time: datetime | None) -> str:
+    """Write a time to the minute."""
+    return UNKNOWN if time is None else time.strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,275 @@
+"""Record what stages, trainings and flows left on disk: read their files, write rows, once.
+
+Every row hangs on a fingerprint, so recording the same thing again changes nothing. A dataset never
+changes and is inserted once; a run directory grows, so its rows are replaced as a whole.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+
+from lmpipe.dataset import Manifest, file_sha256, made, open_dataset
+from lmpipe.errors import WarehouseError
+from lmpipe.warehouse.door import write
+
+LOADS = {
+    "funnel": "insert into funnel by name select $dataset as dataset, * from read_parquet($paths)",
+    "token_stats": "insert into token_stats by name select $dataset as dataset, * from read_parquet($paths)",
+    "evaluations": """
+        insert into evaluation_documents by name
+        select
+            $dataset as evaluation, run, checkpoint, set, protocol, document, source, lang,
+            nats, tokens, words, bytes, oov
+        from read_parquet($paths)
+    """,
+}
+"""Shard role to the statement that loads its rows."""
+
+EVALUATIONS = """
+insert into evaluations by name
+select
+    evaluation, run, checkpoint, set, protocol,
+    count(*) as documents, sum(tokens) as tokens, sum(words) as words, sum(bytes) as bytes, sum(nats) as nats
+from evaluation_documents
+where evaluation = $dataset
+group by all
+"""
+
+METRICS = ("step", "split", "loss", "lr", "grad_norm", "tokens", "tokens_per_s")
+"""Keys of a metrics line with a column of their own; the others are kept as JSON."""
+
+RESULTS = ("steps", "tokens", "parameters", "wall_seconds", "device", "threads")
+"""Keys of result.json that are recorded; null while the run is not finished."""
+
+Existing = Literal["", "or ignore", "or replace"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedDataset:
+    """A dataset as a flow run met it."""
+
+    dataset: str
+    """Fingerprint."""
+    seconds: float
+    """Wall time its stage took in this flow run."""
+    reused: bool
+    """It was already made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRun:
+    """One run of a flow, at its start (no end yet) or at its end."""
+
+    flow_run: str
+    """Prefect's id of the run."""
+    kind: str
+    """What the flow is for: ingest, prepare, train, evaluate, pipeline, ..."""
+    flow: str
+    """Its name in Prefect."""
+    recipe: str
+    """Name of the recipe."""
+    settings: Mapping[str, Any]
+    """The whole recipe."""
+    status: str
+    """running, completed, failed, cancelled or crashed."""
+    started: datetime
+    """With time zone."""
+    ended: datetime | None = None
+    """With time zone; None while it runs."""
+    host: Mapping[str, Any]
+    """Name, CPU, memory, accelerator."""
+    version: str
+    """Of lmpipe."""
+    error: str | None = None
+    """The sentence of the error that ended it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One measured number."""
+
+    name: str
+    value: float
+    unit: str
+    """MB/s, ratio, seconds, ..."""
+    measured: datetime
+    """With time zone."""
+    machine: Mapping[str, Any]
+    """Name, CPU, memory, accelerator."""
+
+
+def record_dataset(folder: Path, dataset: Path) -> bool:
+    """Record a committed dataset in the warehouse at `folder`; False when it was recorded before.
+
+    Raises DatasetError when `dataset` is not committed or damaged.
+    """
+    manifest = open_dataset(dataset)
+    row = dataset_row(manifest)
+    with write(folder, f"recording dataset {manifest.stage}/{manifest.name}") as con:
+        known = con.execute("select 1 from datasets where dataset = $1", [manifest.fingerprint]).fetchall()
+        if not known:
+            key = {"dataset": manifest.fingerprint}
+            insert(con, "datasets", [row])
+            insert(con, "dataset_inputs", [key | input_columns(item) for item in manifest.inputs], "or ignore")
+            insert(con, "shards", [key | asdict(shard) for shard in manifest.shards])
+            insert(con, "counts", [key | {"key": name, "number": number} for name, number in manifest.counts.items()])
+            load_rows(con, manifest)
+    return not known
+
+
+def dataset_row(manifest: Manifest) -> dict[str, Any]:
+    """Lay out a manifest and the note of its making as a row of datasets."""
+    note = made(manifest)
+    return {
+        "dataset": manifest.fingerprint,
+        "stage": manifest.stage,
+        "name": manifest.name,
+        "settings": to_json(manifest.settings),
+        "folder": str(manifest.folder.resolve()),
+        "version": note["version"],
+        "host": note["host"],
+        "started": utc(datetime.fromtimestamp(note["started"], UTC)),
+        "finished": utc(datetime.fromtimestamp(note["finished"], UTC)),
+    }
+
+
+def input_columns(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay out one input of a dataset: a raw file, a run's checkpoint or another dataset."""
+    if "sha256" in reference:
+        file = {"name": reference["file"], "bytes": reference["bytes"]}
+        return {"kind": "file", "input": reference["sha256"], **file}
+    if "run" in reference:
+        return {"kind": "run", "input": reference["run"], "name": reference["checkpoint"], "bytes": None}
+    name = f"{reference['stage']}/{reference['name']}"
+    return {"kind": "dataset", "input": reference["fingerprint"], "name": name, "bytes": None}
+
+
+def load_rows(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    """Load the shards whose rows the warehouse keeps, straight from their files."""
+    for role, sql in LOADS.items():
+        paths = [str(path) for path in manifest.paths(role)]
+        if paths:
+            con.execute(sql, {"dataset": manifest.fingerprint, "paths": paths})
+            if role == "evaluations":
+                con.execute(EVALUATIONS, {"dataset": manifest.fingerprint})
+
+
+def record_training(folder: Path, run: Path) -> None:
+    """Record a run directory: the run, its metrics and its checkpoints, in place of what was there.
+
+    A run that is not finished is recorded as far as it got. Raises WarehouseError when `run` is no
+    run directory or one of its files cannot be read.
+    """
+    training = training_row(run)
+    fingerprint = training["run"]
+    metrics = metric_rows(run, fingerprint)
+    files = checkpoint_rows(run, fingerprint)
+    with write(folder, f"recording run {training['name']}") as con:
+        con.execute("delete from training_metrics where run = $1", [fingerprint])
+        insert(con, "trainings", [training], "or replace")
+        insert(con, "training_metrics", metrics)
+        insert(con, "checkpoints", files, "or replace")
+
+
+def training_row(run: Path) -> dict[str, Any]:
+    """Lay out run.json, and result.json once there is one, as a row of trainings."""
+    body = read_json(run / "run.json")
+    result = read_json(run / "result.json") if (run / "result.json").exists() else {}
+    return {
+        "run": body["fingerprint"],
+        "name": body["name"],
+        "recipe": body["recipe"],
+        "model": body["settings"]["model"]["kind"],
+        "vocabulary": body["vocabulary"],
+        "dataset": body["tokens"]["fingerprint"],
+        "settings": to_json(body["settings"]),
+        "folder": str(run.resolve()),
+        **{key: result.get(key) for key in RESULTS},
+    }
+
+
+def metric_rows(run: Path, fingerprint: str) -> list[dict[str, Any]]:
+    """Lay out the whole lines of metrics.jsonl; a kill may have cut the last one."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [
+        metric_row(line, fingerprint, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.endswith("\n")
+    ]
+
+
+def metric_row(line: str, fingerprint: str, where: str) -> dict[str, Any]:
+    """Lay out one line of metrics.jsonl."""
+    try:
+        body = json.loads(line)
+    except ValueError as error:
+        raise WarehouseError(f"{where}: expected JSON: {error}. Resume the run, then record it.") from None
+    extra = {key: value for key, value in body.items() if key not in METRICS}
+    return {"run": fingerprint, **{key: body.get(key) for key in METRICS}, "extra": to_json(extra)}
+
+
+def checkpoint_rows(run: Path, fingerprint: str) -> list[dict[str, Any]]:
+    """Lay out the files of every checkpoint that is there; checkpoint.json, which vouches for them, is one."""
+    rows = []
+    for path in sorted(run.glob("checkpoints/step-*/checkpoint.json")):
+        step = int(path.parent.name.removeprefix("step-"))
+        sums = {name: file["sha256"] for name, file in read_json(path)["files"].items()}
+        sums[path.name] = file_sha256(path)
+        rows += [{"run": fingerprint, "step": step, "file": name, "sha256": value} for name, value in sums.items()]
+    return rows
+
+
+def record_flow_run(folder: Path, flow_run: FlowRun, datasets: Sequence[UsedDataset] = ()) -> None:
+    """Record a flow run, and the datasets it made or found; what was recorded at its start is replaced."""
+    row = asdict(flow_run) | {
+        "settings": to_json(flow_run.settings),
+        "host": to_json(flow_run.host),
+        "started": utc(flow_run.started),
+        "ended": utc(flow_run.ended) if flow_run.ended else None,
+    }
+    links = [{"flow_run": flow_run.flow_run, **asdict(used)} for used in datasets]
+    with write(folder, f"recording flow run {flow_run.flow_run}") as con:
+        insert(con, "flow_runs", [row], "or replace")
+        insert(con, "flow_run_datasets", links, "or replace")
+
+
+def record_benchmarks(folder: Path, rows: Iterable[Benchmark]) -> None:
+    """Record measured numbers; one that is there under the same name and time stays as it is."""
+    laid_out = [asdict(row) | {"measured": utc(row.measured), "machine": to_json(row.machine)} for row in rows]
+    with write(folder, "recording benchmarks") as con:
+        insert(con, "benchmarks", laid_out, "or ignore")
+
+
+def insert(con: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]], existing: Existing = "") -> None:
+    """Insert rows by the names of their keys; `existing` says what happens to a row whose key is there."""
+    if not rows:
+        return
+    con.register("incoming", pa.Table.from_pylist(rows))
+    con.execute(f"insert {existing} into {table} by name from incoming")
+    con.unregister("incoming")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of a run directory's JSON files."""
+    try:
+        body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WarehouseError(f"{path}: not found, so this is no run directory. Name a training's folder.") from None
+    except ValueError as error:
+        raise WarehouseError(f"{path}: not readable as JSON ({error}). Resume the run, then record it.") from None
+    return body
+
+
+def to_json(value: Any) -> str:
+    """Write a value for a JSON column."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=dict)
+
+
+def utc(time: datetime) -> datetime:
+    """Give the time in UTC and leave the zone out, as the tables hold it."""
+    return time.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,6 @@
+-- question: which is the newest dataset of each stage and name?
+-- grain: one row per stage and name
+create or replace view newest_datasets as
+select *
+from datasets
+qualify row_number() over (partition by stage, name order by finished desc, dataset) = 1;
