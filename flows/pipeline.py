@@ -5,13 +5,14 @@ lmpipe run flows/recipes/demo.toml --data data/demo
 
 import base64
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from prefect import flow, task
+from prefect import Flow, State, flow, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
 
 from flows.evaluate import evaluate
@@ -48,7 +49,8 @@ def show_results(data: Path, runs: list[Path]) -> Path:
     create_table_artifact(key="perplexity", table=report.perplexity_rows(results), description="By source and model")
     for run in runs:
         picture = base64.b64encode(report.loss_curve_png(results, load_run(run).fingerprint)).decode()
-        create_image_artifact(f"data:image/png;base64,{picture}", key="loss-curve", description=f"Loss of {run.name}")
+        key = f"loss-{load_run(run).name}"
+        create_image_artifact(f"data:image/png;base64,{picture}", key=key, description=f"Loss of {run.name}")
     page = report.build_report(results, data / "report.html")
     create_link_artifact(page.resolve().as_uri(), link_text="report.html", key="report")
     return page
@@ -62,27 +64,39 @@ def check_warehouse(data: Path) -> None:
         raise WarehouseError(f"{data / 'warehouse'}: checks found rows that must not be: {bad}. Report them as a bug.")
 
 
-@task(task_run_name="record flow run")
-def record_run(recipe: Path, data: Path, started: datetime, folders: list[Path]) -> None:
-    """Enter this flow run and the datasets that it made or found into the warehouse."""
+@task(task_run_name="record flow run as {status}")
+def record_run(recipe: Path, data: Path, started: datetime, status: str, folders: list[Path]) -> None:
+    """Enter this flow run, and the datasets that it made or found, into the warehouse."""
+    row = run_row(recipe, str(flow_run.get_id()), started, status)
+    warehouse.record_flow_run(data / "warehouse", row, [used_dataset(folder, started) for folder in folders])
+
+
+def record_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Enter a failed run with the sentence that ended it; Prefect calls this."""
+    recipe, data = (Path(flow_run.parameters[name]) for name in ("recipe", "data"))
+    assert flow_run.start_time is not None, "a failed run has started"
+    row = replace(run_row(recipe, str(flow_run.id), flow_run.start_time, "failed"), ended=datetime.now(UTC), error=state.message)
+    warehouse.record_flow_run(data / "warehouse", row)
+
+
+def run_row(recipe: Path, name: str, started: datetime, status: str) -> warehouse.FlowRun:
+    """Lay out a flow run for the warehouse."""
     settings = load_recipe(recipe)
-    used = [used_dataset(folder, started) for folder in folders]
-    run = warehouse.FlowRun(
-        flow_run=str(flow_run.get_id()),
+    return warehouse.FlowRun(
+        flow_run=name,
         kind="pipeline",
         flow="pipeline",
         recipe=settings.name,
         settings=asdict(settings),
-        status="completed",
+        status=status,
         started=started,
-        ended=datetime.now(UTC),
+        ended=datetime.now(UTC) if status == "completed" else None,
         host={"name": os.uname().nodename, "cores": os.cpu_count()},
         version=__version__,
     )
-    warehouse.record_flow_run(data / "warehouse", run, used)
 
 
-@flow(name="pipeline", flow_run_name=run_name)
+@flow(name="pipeline", flow_run_name=run_name, on_failure=[record_failure])
 def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
     """From raw dumps to perplexities in DuckDB, and a report: the whole way of one recipe.
 
@@ -96,13 +110,14 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
         workers: processes that work side by side in a stage
     """
     started = datetime.now(UTC)
+    record_run(recipe, data, started, "running", [])
     documents = ingest(recipe, data, workers)
     tokens = prepare(recipe, data, documents, workers)
     show_funnel(data)
     names = [training.name for training in load_recipe(recipe).train]
     runs = [train(recipe, data, tokens, name) for name in names]
     scored = [evaluate(recipe, data, run) for run in runs]
-    record_run(recipe, data, started, [*documents, tokens, *scored])
+    record_run(recipe, data, started, "completed", [*documents, tokens, *scored])
     check_warehouse(data)
     return Outcome(show_results(data, runs), tokens, runs)
 

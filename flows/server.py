@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from lmpipe.errors import LmpipeError
+from lmpipe.workers import dying_with_us
 
 START_SECONDS = 120.0
 """A server on an empty SQLite is up after 14 s here; on a loaded machine later."""
@@ -39,7 +40,8 @@ def local_server(home: Path, *, keep: bool = False) -> Iterator[str]:
     environment.pop("PREFECT_API_URL", None)
     with (home / "server.log").open("ab") as log:
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        bound = command if keep else dying_with_us(command)
+        server = subprocess.Popen(bound, env=environment, stdout=log, stderr=log, start_new_session=keep)
     try:
         wait_until_healthy(server, url, home)
         yield url

@@ -176,12 +176,12 @@ def source_files(source: Source, base: Path) -> list[Path]:
                 f"source {source.name}: {pattern}: environment variable not set. Export it, or write the path."
             )
         path = base / expanded
-        matches = sorted(path.parent.glob(path.name)) if any(c in path.name for c in "*?[") else [path]
-        matches = [m for m in matches if m.exists()]
+        root = Path(path.absolute().anchor)
+        matches = [path] if path.exists() else list(root.glob(str(path.absolute().relative_to(root))))
         if not matches:
             raise InputError(f"source {source.name}: {path}: no such file. Expected a file or glob of files.")
         for match in matches:
-            found.update(p for p in match.rglob("*") if p.is_file()) if match.is_dir() else found.add(match)
+            found.update([p for p in match.rglob("*") if p.is_file()] if match.is_dir() else [match])
     if not found:
         raise InputError(f"source {source.name}: {list(source.paths)} hold no file. Check the paths in the recipe.")
     return sorted(found)

@@ -8,6 +8,7 @@ leaves no orphan that goes on writing.
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,18 @@ from lmpipe.errors import LmpipeError
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal to receive when the parent dies."""
+
+DIE_WITH_PARENT = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None)
+if hasattr(libc, "prctl"):
+    libc.prctl(1, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(128 + signal.SIGTERM)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Asks for PR_SET_PDEATHSIG (Linux), then becomes another program. A program of 20 ms and not Popen's preexec_fn,
+which runs Python between fork and exec and can deadlock when the caller has threads, as Prefect has."""
 
 
 def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int) -> Iterator[Any]:
@@ -44,6 +57,11 @@ def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int
         finally:
             for future in futures:
                 future.cancel()
+
+
+def dying_with_us(command: Sequence[str]) -> list[str]:
+    """Wrap a command line so that its process gets SIGTERM when this process dies, however it dies."""
+    return [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
 
 
 def die_with(parent: int) -> None:

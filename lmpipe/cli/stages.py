@@ -29,7 +29,11 @@ def executing(title: str, workers: int) -> "Iterator[Execution]":
     from lmpipe.dataset import Execution
 
     console = Console(stderr=True)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console, show_time=False, show_path=False)])
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=console, show_time=False, show_path=False)],
+    )
     with Progress(console=console) as bars:
         bar = bars.add_task(title, total=None)
         yield Execution(workers=workers, progress=lambda done, total: bars.update(bar, completed=done, total=total))

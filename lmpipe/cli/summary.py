@@ -11,32 +11,16 @@ from lmpipe.train.run import load_run
 if TYPE_CHECKING:
     from flows.pipeline import Outcome
 
-FUNNEL = """
-    select source, documents_in, skipped, quarantined, dropped, duplicates, kept, reasons
-    from funnel_by_source where dataset = $dataset order by source
-"""
-TOKENS = """
-    select source, sum(documents)::bigint as documents, sum(tokens)::bigint as tokens,
-        (sum(tokens) filter (split = 'train'))::bigint as train_tokens,
-        sum(bytes) / sum(tokens) as bytes_per_token
-    from tokens_per_source where dataset = $dataset group by all order by source
-"""
-PERPLEXITY = """
-    select source, name as run, documents, token_perplexity, bits_per_byte, bits_per_byte_low as low_95,
-        bits_per_byte_high as high_95
-    from perplexity where list_contains($runs, run) order by slice = 'all', source, lang, bits_per_byte
-"""
-
 
 def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
     """Print the results of a finished pipeline; `url` is that of a server that stays up."""
     folder = data / "warehouse"
     tokens = open_dataset(outcome.tokens)
     chosen = inputs_of(inputs_of(tokens, "encode")[0], "split")[0]
-    print_table("Documents", warehouse.query(folder, FUNNEL, {"dataset": chosen.fingerprint}))
-    print_table("Tokens", warehouse.query(folder, TOKENS, {"dataset": tokens.fingerprint}))
+    print_table("Documents", warehouse.run_query(folder, "funnel_of", {"dataset": chosen.fingerprint}))
+    print_table("Tokens", warehouse.run_query(folder, "tokens_of", {"dataset": tokens.fingerprint}))
     runs = [load_run(run).fingerprint for run in outcome.runs]
-    print_table("Perplexity of held-out documents", warehouse.query(folder, PERPLEXITY, {"runs": runs}))
+    print_table("Perplexity of held-out documents", warehouse.run_query(folder, "perplexity_of", {"runs": runs}))
     print_pointers(data, outcome.report, url)
 
 

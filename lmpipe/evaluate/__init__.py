@@ -1,0 +1,1 @@
+"""Score held-out documents: sums per document, so that every perplexity is a view over them."""

@@ -1,0 +1,1 @@
+"""Train language models from a run directory alone; importable with torch, pyarrow and the ground floor."""

@@ -1,0 +1,115 @@
+"""Train a run directory, or go on training it:
+
+    python -m lmpipe.train RUN
+    python -m torch.distributed.run --standalone --nproc-per-node 2 -m lmpipe.train RUN
+
+Exit codes: 0 finished (or already was); 1 a TrainingError, told in the last line of the log; 143 (SIGTERM)
+or 130 (SIGINT) stopped by the signal after saving a checkpoint: the same command goes on from there.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from lmpipe.errors import LmpipeError, TrainingError
+from lmpipe.train import parallel
+from lmpipe.train.loop import train
+from lmpipe.train.parallel import Ranks
+from lmpipe.train.run import Run, load_run
+
+log = logging.getLogger(__name__)
+
+LOCK_SECONDS = 30.0
+"""How long to wait for another process that trains the same run: one whose parent was killed still saves
+its checkpoint, in under 25 s."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train the run named on the command line and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m lmpipe.train", description="Train a run directory to its end.")
+    parser.add_argument("run", type=Path, help="folder made by lmpipe.train.run.prepare_run")
+    folder: Path = parser.parse_args(arguments).run
+    stop = catch_signals()
+    try:
+        run = load_run(folder)
+        ranks = parallel.connect()
+        write_log(folder / "train.log", ranks)
+        signum = train_alone(run, ranks, stop)
+    except LmpipeError as error:
+        logging.basicConfig()
+        log.error("%s", error)
+        return 1
+    parallel.disconnect(ranks)
+    return 0 if signum is None else 128 + signum
+
+
+def catch_signals() -> Callable[[], int | None]:
+    """Note SIGTERM and SIGINT instead of dying; return the question which of them has come."""
+    received: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, note)
+    return lambda: received[0] if received else None
+
+
+def write_log(path: Path, ranks: Ranks) -> None:
+    """Log to stderr and to train.log, once: launch.py has made the two one file. Others than rank 0 only warn."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if ranks.first and not is_stderr(path):
+        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+    level = logging.INFO if ranks.first else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers)
+
+
+def is_stderr(path: Path) -> bool:
+    """Say whether stderr goes to this file."""
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(sys.stderr.fileno()))
+
+
+def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
+    """Train unless the run is finished, and let no second process train it at the same time."""
+    with training_lock(run.folder, LOCK_SECONDS) if ranks.first else contextlib.nullcontext():
+        parallel.wait_for_all(ranks)  # until the first process has the lock, the folder is not ours
+        if run.result is not None:
+            log.info("%s: already finished, nothing to do", run.name)
+            return None
+        return train(run, ranks, stop)
+
+
+@contextlib.contextmanager
+def training_lock(folder: Path, patience: float) -> Iterator[None]:
+    """Hold the run's lock; the kernel frees that of a killed process.
+
+    Raises TrainingError when another process still holds it after `patience` seconds.
+    """
+    with (folder / ".training.lock").open("w") as file:
+        give_up = time.monotonic() + patience
+        while not try_lock(file.fileno()):
+            if time.monotonic() > give_up:
+                raise TrainingError(f"{folder}: another process is training this run. Wait for it, or stop it.")
+            time.sleep(0.1)
+        yield
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file unless another process has done so."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""The models, by their settings."""
+
+from lmpipe.settings import LstmSettings, Model
+from lmpipe.train.model.base import LanguageModel
+from lmpipe.train.model.lstm import Lstm
+from lmpipe.train.model.transformer import Transformer
+
+__all__ = ["LanguageModel", "build_model"]
+
+
+def build_model(settings: Model, vocabulary: int) -> LanguageModel:
+    """Build a model with fresh weights, drawn from torch's default generator."""
+    if isinstance(settings, LstmSettings):
+        return Lstm(settings, vocabulary)
+    return Transformer(settings, vocabulary)

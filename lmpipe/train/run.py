@@ -1,0 +1,204 @@
+"""Lay out a run directory: the one folder that a training, its resumption and its evaluation need.
+
+    RUN/run.json        resolved settings, vocabulary and files: what is trained, on what
+    RUN/data/           every token shard, document index and the tokenizer, as hard links
+    RUN/checkpoints/    step-XXXXXXXX/ and the pointer `latest` (checkpoint.py)
+    RUN/metrics.jsonl   one line per step and per validation (metrics.py)
+    RUN/train.log       what the training says
+    RUN/result.json     written last: its presence means that the training is finished
+
+Copied to another machine, the folder trains there. This module imports no torch, so that flows and
+the command line can prepare and read runs cheaply.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmpipe.dataset import Manifest, Plan, Shard, locked, replacing, settings_dict, storage_errors, write_json
+from lmpipe.errors import TrainingError
+from lmpipe.recipe import from_dict
+from lmpipe.settings import TrainSettings
+
+FORMAT = 1
+"""Version of run.json; another format is refused."""
+
+VERSION = 1
+"""Raised by hand when the training code changes what a run learns, so that old runs are not taken for new ones."""
+
+SPLITS = ("train", "valid", "test")
+"""Names of the splits, which are also the roles of their token shards."""
+
+TOKENIZER = "tokenizer"
+"""Role of tokenizer.json."""
+
+ROLES = (*SPLITS, *(f"documents-{split}" for split in SPLITS), TOKENIZER)
+"""What a run takes over from the tokens dataset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run directory as run.json describes it."""
+
+    folder: Path
+    recipe: str
+    name: str
+    """<recipe>-<train name>."""
+    fingerprint: str
+    """sha256 over version, settings and tokens."""
+    settings: TrainSettings
+    vocabulary: int
+    end_of_text: int
+    """Id of the token that follows each document."""
+    tokens: dict[str, Any]
+    """Reference of the tokens dataset: stage, name, fingerprint."""
+    files: tuple[Shard, ...]
+    """Everything under data/."""
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """Name this run as an input of a dataset."""
+        return {"stage": "runs", "name": self.name, "fingerprint": self.fingerprint}
+
+    def paths(self, role: str) -> list[Path]:
+        """List the files of one role, in shard order."""
+        return [self.folder / "data" / file.path for file in self.files if file.role == role]
+
+    def indexes(self, split: str) -> list[Path]:
+        """List the document index of each token shard of a split, in shard order."""
+        return [path.with_name(index_name(path.name)) for path in self.paths(split)]
+
+    def num_tokens(self, split: str) -> int:
+        """Count the tokens of a split, end-of-text tokens included."""
+        return sum(file.tokens for file in self.files if file.role == split)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """Read result.json, or None while the training is not finished."""
+        path = self.folder / "result.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Path) -> Path:
+    """Make (or find) the run directory DATA/runs/<recipe>-<train name>-<fingerprint8>/ and return it.
+
+    Raises TrainingError when nothing can be trained on `tokens` with these settings.
+    """
+    name = f"{recipe}-{settings.name}"
+    plan = Plan(stage="runs", name=name, version=VERSION, settings=settings_dict(settings), inputs=(tokens.reference,))
+    files = tuple(s for s in tokens.shards if s.role in ROLES)
+    check_tokens(tokens, files, settings)
+    folder = plan.folder(data)
+    with storage_errors(folder):
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            for file in files:
+                link(tokens.folder / file.path, folder / "data" / file.path)
+            write_json(folder / "run.json", description(plan, recipe, tokens, settings, files))
+    return load_run(folder).folder
+
+
+def description(
+    plan: Plan, recipe: str, tokens: Manifest, settings: TrainSettings, files: tuple[Shard, ...]
+) -> dict[str, Any]:
+    """Lay out run.json: nothing in it differs between two preparations of the same run."""
+    return {
+        "format": FORMAT,
+        "recipe": recipe,
+        "name": plan.name,
+        "fingerprint": plan.fingerprint,
+        "settings": dataclasses.asdict(settings),
+        "vocabulary": tokens.settings["vocabulary"],
+        "end_of_text": tokens.settings["end_of_text"],
+        "tokens": tokens.reference,
+        "files": [dataclasses.asdict(file) for file in files],
+    }
+
+
+def check_tokens(tokens: Manifest, files: tuple[Shard, ...], settings: TrainSettings) -> None:
+    """Refuse a dataset that these settings cannot train on, before anything is written."""
+    where = f"run {settings.name}: {tokens.folder}"
+    num_tokens = sum(file.tokens for file in files if file.role == "train")
+    if num_tokens == 0:
+        raise TrainingError(f"{where}: expected training tokens, found none. Give the recipe more text.")
+    if num_tokens <= settings.context:
+        raise TrainingError(
+            f"{where}: a context of {settings.context} needs more training tokens than that, found {num_tokens}."
+            " Shorten the context or give the recipe more text."
+        )
+    check_vocabulary(tokens.settings, where)
+    check_complete({file.path for file in files}, files, where)
+
+
+def check_vocabulary(settings: Mapping[str, Any], where: str) -> None:
+    """Refuse a vocabulary that does not hold its own end-of-text token."""
+    vocabulary, end_of_text = settings.get("vocabulary"), settings.get("end_of_text")
+    if not isinstance(vocabulary, int) or not isinstance(end_of_text, int) or not 0 <= end_of_text < vocabulary:
+        raise TrainingError(
+            f"{where}: expected a vocabulary that holds the end-of-text token, found vocabulary {vocabulary!r} and"
+            f" end_of_text {end_of_text!r}. Build the tokens again."
+        )
+
+
+def check_complete(names: set[str], files: tuple[Shard, ...], where: str) -> None:
+    """Refuse token shards without their document index, and a dataset without its tokenizer."""
+    missing = {index_name(file.path) for file in files if file.role in SPLITS} - names
+    if not any(file.role == TOKENIZER for file in files):
+        missing.add("tokenizer.json")
+    if missing:
+        raise TrainingError(f"{where}: missing {sorted(missing)}. Build the tokens again.")
+
+
+def index_name(shard: str) -> str:
+    """Name the document index that belongs to a token shard (same split, same number)."""
+    return shard.replace("tokens-", "documents-", 1).replace(".arrow", ".parquet")
+
+
+def link(source: Path, target: Path) -> None:
+    """Hard-link a file, or copy it where a link is impossible; a file that is there already is kept.
+
+    Shards are immutable and hash-named by their manifest, so sharing their blocks is safe and free.
+    """
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    with replacing(target) as temporary:
+        with contextlib.suppress(OSError):  # another file system, or one without links: copied below
+            os.link(source, temporary)
+        if not temporary.exists():
+            shutil.copyfile(source, temporary)
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run directory and see that its files are there in their size.
+
+    Raises TrainingError when it is none, or is not complete.
+    """
+    try:
+        body = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise TrainingError(f"{folder}: no run.json, so this is no run directory. Prepare the run first.") from None
+    except ValueError as error:
+        raise TrainingError(f"{folder / 'run.json'}: not readable as JSON ({error}). Prepare the run again.") from None
+    if body.pop("format", None) != FORMAT:
+        raise TrainingError(f"{folder / 'run.json'}: expected format {FORMAT}. Prepare the run again.")
+    body["settings"] = from_dict(TrainSettings, body["settings"], f"{folder.name}/run.json: settings")
+    body["files"] = tuple(Shard(**file) for file in body["files"])
+    run = Run(**body, folder=folder)
+    check_files(run)
+    return run
+
+
+def check_files(run: Run) -> None:
+    """Refuse a run directory of which a part was left behind in copying."""
+    for file in run.files:
+        path = run.folder / "data" / file.path
+        size = path.stat().st_size if path.exists() else None
+        if size != file.bytes:
+            found = f"{size} bytes" if size is not None else "no file"
+            raise TrainingError(f"{path}: expected {file.bytes} bytes, found {found}. Copy or prepare the run again.")

@@ -1,0 +1,180 @@
+"""Training: it learns, and a run that was killed anywhere ends as an undisturbed one does."""
+
+import json
+import logging
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from train.processes import metrics_of, start_training, wait_until, weights_of
+from train.token_dataset import LSTM, TRANSFORMER, make_documents, small_settings, tokens_dataset
+
+from lmpipe.errors import TrainingError
+from lmpipe.settings import Model
+from lmpipe.train.__main__ import train_alone, training_lock
+from lmpipe.train.loop import train
+from lmpipe.train.parallel import Ranks
+from lmpipe.train.run import load_run, prepare_run
+
+ALONE = Ranks(rank=0, size=1, device=torch.device("cpu"))
+
+
+def never() -> None:
+    return None
+
+
+def prepared(tmp_path: Path, model: Model = TRANSFORMER, **changes: object) -> Path:
+    return prepare_run(tokens_dataset(tmp_path), small_settings(model, **changes), "demo", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Model], Path]:
+    """Train to the end in one go; the same run is handed out each time."""
+    finished: dict[Model, Path] = {}
+
+    def finish(model: Model) -> Path:
+        if model not in finished:
+            finished[model] = prepared(tmp_path_factory.mktemp("undisturbed"), model)
+            train(load_run(finished[model]), ALONE, never)
+        return finished[model]
+
+    return finish
+
+
+def interrupted(run: Path, step: int) -> None:
+    """Train until the given step asks to stop."""
+    calls = iter(range(1, 10_000))
+    train(load_run(run), ALONE, lambda: signal.SIGTERM if next(calls) >= step else None)
+
+
+@pytest.mark.parametrize("model", [LSTM, TRANSFORMER])
+def test_loss_falls(undisturbed: Callable[[Model], Path], model: Model) -> None:
+    losses = [line["loss"] for line in metrics_of(undisturbed(model)) if line["split"] == "valid"]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0] - 0.02
+
+
+def test_result_tells_what_was_trained(undisturbed: Callable[[Model], Path]) -> None:
+    run = load_run(undisturbed(TRANSFORMER))
+    result = run.result
+    assert result is not None
+    lines = metrics_of(run.folder)
+    assert (result["steps"], result["tokens"], result["threads"]) == (40, 40 * 4 * 16, 1)
+    assert (result["train_loss"], result["valid_loss"]) == (lines[-2]["loss"], lines[-1]["loss"])
+    assert result["checkpoint"] == "checkpoints/step-00000040"
+    record = json.loads((run.folder / result["checkpoint"] / "checkpoint.json").read_text())
+    assert result["checkpoint_sha256"] == record["files"]["model.pt"]["sha256"]
+
+
+@pytest.mark.parametrize("model", [LSTM, TRANSFORMER])
+def test_resumed_run_is_the_undisturbed_one_bit_for_bit(
+    undisturbed: Callable[[Model], Path], model: Model, tmp_path: Path
+) -> None:
+    run = prepared(tmp_path, model)
+    for step in (3, 9):
+        interrupted(run, step)
+    assert not (run / "result.json").exists()
+    train(load_run(run), ALONE, never)
+    assert weights_of(run) == weights_of(undisturbed(model))
+    assert metrics_of(run) == metrics_of(undisturbed(model))
+
+
+def test_resumed_run_is_the_undisturbed_one_when_its_newest_checkpoint_is_damaged(
+    undisturbed: Callable[[Model], Path], tmp_path: Path
+) -> None:
+    run = prepared(tmp_path)
+    interrupted(run, 13)
+    newest = max((run / "checkpoints").glob("step-*"))
+    (newest / "model.pt").write_bytes(b"torn")
+    train(load_run(run), ALONE, never)
+    assert weights_of(run) == weights_of(undisturbed(TRANSFORMER))
+    assert metrics_of(run) == metrics_of(undisturbed(TRANSFORMER))
+
+
+@pytest.mark.parametrize("num_kills", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_killed_run_ends_as_the_undisturbed_one(
+    undisturbed: Callable[[Model], Path], tmp_path: Path, num_kills: int
+) -> None:
+    run = prepared(tmp_path)
+    draw = random.Random()
+    for _ in range(num_kills):
+        before = len(metrics_of(run))
+        lines = draw.randint(1, 12)
+        process = start_training(run)
+        wait_until(lambda: len(metrics_of(run)) >= before + lines or process.poll() is not None)  # noqa: B023 (called at once)
+        process.kill()
+        process.wait()
+    assert start_training(run).wait() == 0
+    assert weights_of(run) == weights_of(undisturbed(TRANSFORMER))
+    assert metrics_of(run) == metrics_of(undisturbed(TRANSFORMER))
+
+
+def test_sigterm_saves_a_checkpoint_and_exits_with_143(tmp_path: Path) -> None:
+    run = prepared(tmp_path, steps=4000, save_every=4000, valid_every=4000)
+    process = start_training(run)
+    wait_until(lambda: len(metrics_of(run)) >= 3)
+    process.terminate()
+    assert process.wait() == 143
+    (checkpoint,) = (run / "checkpoints").glob("step-*")
+    assert checkpoint.name == f"step-{len(metrics_of(run)):08d}"
+    assert "signal 15: checkpoint saved" in (run / "train.log").read_text()
+
+
+def test_finished_run_is_left_alone(undisturbed: Callable[[Model], Path], caplog: pytest.LogCaptureFixture) -> None:
+    run = load_run(undisturbed(TRANSFORMER))
+    before = (run.folder / "metrics.jsonl").stat()
+    with caplog.at_level(logging.INFO):
+        assert train_alone(run, ALONE, never) is None
+    assert "already finished, nothing to do" in caplog.text
+    assert (run.folder / "metrics.jsonl").stat() == before
+
+
+def test_training_stops_when_the_loss_is_not_finite(tmp_path: Path) -> None:
+    run = prepared(tmp_path, LSTM, lr=1e30, clip=1e30, optimizer="sgd")
+    with pytest.raises(TrainingError, match=r"step \d+: expected a finite loss and gradient.*Lower lr"):
+        train(load_run(run), ALONE, never)
+    assert not (run / "result.json").exists()
+
+
+def test_training_goes_without_validation_when_there_is_no_valid_split(tmp_path: Path) -> None:
+    tokens = tokens_dataset(tmp_path, {"train": [make_documents(30, 1)]})
+    run = prepare_run(tokens, small_settings(steps=4), "demo", tmp_path)
+    train(load_run(run), ALONE, never)
+    result = load_run(run).result
+    assert result is not None
+    assert result["valid_loss"] is None
+
+
+def test_second_process_is_refused_while_the_first_trains(tmp_path: Path) -> None:
+    refused = pytest.raises(TrainingError, match="another process is training this run")
+    with training_lock(tmp_path, 0), refused, training_lock(tmp_path, 0):
+        pass
+
+
+def test_training_needs_nothing_but_torch_and_pyarrow(tmp_path: Path) -> None:
+    run = prepared(tmp_path, steps=3)
+    foreign = ("prefect", "duckdb", "tokenizers", "gigatoken", "typer", "rich", "numpy", "lxml", "sympy")
+    block = f"import sys; sys.modules.update(dict.fromkeys({foreign!r}))"
+    code = f"{block}; from lmpipe.train.__main__ import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (run / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_curve_as_one(tmp_path: Path) -> None:
+    model = type(TRANSFORMER)(kind="transformer", layers=2, width=16, heads=2, dropout=0.0)
+    run = prepared(tmp_path, model)
+    shutil.copytree(run, tmp_path / "two")
+    train(load_run(run), ALONE, never)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*torchrun, "-m", "lmpipe.train", str(tmp_path / "two")], check=True, capture_output=True)
+    one, two = metrics_of(run), metrics_of(tmp_path / "two")
+    assert [line.get("batch") for line in one] == [line.get("batch") for line in two]
+    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], abs=1e-4)
