@@ -75,8 +75,8 @@ def record_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -
     """Enter a failed run with the sentence that ended it; Prefect calls this."""
     recipe, data = (Path(flow_run.parameters[name]) for name in ("recipe", "data"))
     assert flow_run.start_time is not None, "a failed run has started"
-    row = replace(run_row(recipe, str(flow_run.id), flow_run.start_time, "failed"), ended=datetime.now(UTC), error=state.message)
-    warehouse.record_flow_run(data / "warehouse", row)
+    row = run_row(recipe, str(flow_run.id), flow_run.start_time, "failed")
+    warehouse.record_flow_run(data / "warehouse", replace(row, ended=datetime.now(UTC), error=state.message))
 
 
 def run_row(recipe: Path, name: str, started: datetime, status: str) -> warehouse.FlowRun:

@@ -1,0 +1,132 @@
+"""The pipeline flow against a real Prefect server: states, artifacts, rows, and what a second run does."""
+
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows.pipeline import Outcome, pipeline
+from lmpipe import warehouse
+from lmpipe.errors import InputError
+
+RECIPE = """
+name = "tiny"
+
+[[sources]]
+kind = "local"
+name = "notes"
+paths = ["notes.txt"]
+format = "lines"
+lang = "en"
+
+[split]
+valid = 0.1
+test = 0.2
+
+[tokenizer]
+vocabulary = 300
+
+[[train]]
+name = "lstm"
+context = 32
+batch = 4
+steps = 6
+save_every = 3
+valid_every = 3
+valid_rows = 4
+threads = 1
+model = { kind = "lstm", layers = 1, width = 32 }
+
+[[train]]
+name = "transformer"
+context = 32
+batch = 4
+steps = 6
+save_every = 3
+valid_every = 3
+valid_rows = 4
+threads = 1
+model = { kind = "transformer", layers = 1, width = 32, heads = 2 }
+
+[evaluate]
+context = 32
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recipe")
+    lines = [
+        f"On day {n} the ferry came in with {n * 3 % 17} crates of oranges, and the clerk wrote the number down, "
+        f"as he had done in the years before, with a pen that had belonged to his aunt in number {n % 11}."
+        for n in range(120)
+    ]
+    (folder / "notes.txt").write_text("\n".join(lines))
+    (folder / "tiny.toml").write_text(RECIPE)
+    return folder / "tiny.toml"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def outcome(recipe: Path, data: Path) -> Outcome:
+    return pipeline(recipe, data, 1)
+
+
+def ask(data: Path, sql: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = warehouse.query(data / "warehouse", sql).to_pylist()
+    return rows
+
+
+def test_pipeline_leads_to_perplexities_of_both_models(outcome: Outcome, data: Path) -> None:
+    rows = ask(data, "select name, bits_per_byte from perplexity where source = 'notes' and slice <> 'all' order by 1")
+    assert [row["name"] for row in rows] == ["tiny-lstm", "tiny-transformer"]
+    assert all(0 < float(str(row["bits_per_byte"])) < 9 for row in rows)
+
+
+def test_report_is_written_beside_the_data(outcome: Outcome, data: Path) -> None:
+    assert outcome.report == data / "report.html"
+    page = outcome.report.read_text(encoding="utf-8")
+    assert "tiny-lstm" in page
+    assert "<svg" in page
+
+
+def test_artifacts_are_beside_the_run(outcome: Outcome) -> None:
+    wanted = ["funnel", "perplexity", "report", "loss-tiny-lstm", "loss-tiny-transformer"]
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=wanted)))
+    assert {artifact.key for artifact in found} == set(wanted)
+
+
+def test_runs_are_named_for_the_person_watching(outcome: Outcome) -> None:
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs()
+    assert {"pipeline tiny", "ingest tiny", "prepare tiny", "train tiny", "evaluate tiny"} <= {run.name for run in runs}
+
+
+def test_second_run_does_no_work(recipe: Path, outcome: Outcome, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*.parquet")}
+    with caplog.at_level("INFO", logger="lmpipe"):
+        again = pipeline(recipe, data, 1)
+    assert again.tokens == outcome.tokens
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*.parquet")} == before
+    reused = ask(
+        data,
+        "select bool_and(reused) as all_reused from flow_run_datasets join flow_runs using (flow_run)"
+        " where started = (select max(started) from flow_runs)",
+    )
+    assert reused == [{"all_reused": True}]
+
+
+def test_failed_run_is_recorded_with_its_sentence(recipe: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text(RECIPE.replace("notes.txt", "missing.txt"))
+    with pytest.raises(InputError, match=r"missing.txt: no such file"):
+        pipeline(broken, tmp_path / "data", 1)
+    rows = ask(tmp_path / "data", "select status, error from flow_runs")
+    assert [row["status"] for row in rows] == ["failed"]
+    assert "missing.txt: no such file" in str(rows[0]["error"])
