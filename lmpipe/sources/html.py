@@ -90,9 +90,10 @@ def with_trafilatura(html: str, latest: datetime | None) -> Page:
     if found is None:
         return Page("", "", None, "", "", "", "")
     assert not isinstance(found, dict), "as_dict was not asked for"
+    title = clean_line(found.title)
     return Page(
-        title=clean_line(found.title),
-        text=clean_text(found.text or ""),
+        title=title,
+        text=without_headline(clean_text(found.text or ""), title),
         date=parse_day(found.date),
         author=clean_line(found.author),
         site=clean_line(found.sitename),
@@ -160,6 +161,13 @@ def clean_line(value: str | None) -> str:
 def clean_text(text: str) -> str:
     """Strip every line, and keep those that hold something."""
     return "\n".join(line for line in (raw.strip() for raw in text.splitlines()) if line)
+
+
+def without_headline(text: str, title: str) -> str:
+    """Drop a first line that only repeats the title: some layouts have it inside the article, some outside, and
+    the same story would not be found to be the same."""
+    first, _, rest = text.partition("\n")
+    return rest if first == title else text
 
 
 def parse_day(value: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmpipe.sources.html import BadPageError, Library, declared_charset, extract, fragment_text
+from lmpipe.sources.html import BadPageError, Library, declared_charset, extract, fragment_text, without_headline
 
 LIBRARIES: list[Library] = ["trafilatura", "resiliparse"]
 
@@ -100,3 +100,8 @@ def test_declared_charset_reads_what_a_page_declares(head: bytes, charset: str |
 @given(st.text("<>/ab &;\"'=\x00\ud800\ufffe\n!-", max_size=120), st.sampled_from(LIBRARIES))
 def test_extract_gives_encodable_text_for_any_page(html: str, library: Library) -> None:
     extract(html, library).text.encode()
+
+
+def test_headline_that_repeats_the_title_is_dropped_from_the_text() -> None:
+    assert without_headline("A Title\nThe body.", "A Title") == "The body."
+    assert without_headline("Another line\nThe body.", "A Title") == "Another line\nThe body."
