@@ -3,13 +3,12 @@
 `make demo` runs against it, so that the run can be looked at; it is stopped again unless asked to stay.
 """
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -27,28 +26,31 @@ QUIET = {
 """No telemetry, from server or client."""
 
 
-@contextmanager
-def local_server(home: Path, *, keep: bool = False) -> Iterator[str]:
-    """Start a server with its files in `home`; yield its API URL, and stop it at the end unless `keep`.
+def start_server(home: Path, *, keep: bool = False) -> str:
+    """Start a server with its files in `home` and return its API URL; it stops with this process unless `keep`.
 
-    Raises LmpipeError when the server does not come up; its log is home/server.log.
+    Call it before Prefect is imported: the server is then stopped after Prefect's own clean-up, which
+    still sends it the last lines of log. Raises LmpipeError when the server does not come up.
     """
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
     environment = os.environ | QUIET | {"PREFECT_HOME": str(home.resolve())}
     environment.pop("PREFECT_API_URL", None)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("ab") as log:
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
         bound = command if keep else dying_with_us(command)
         server = subprocess.Popen(bound, env=environment, stdout=log, stderr=log, start_new_session=keep)
-    try:
-        wait_until_healthy(server, url, home)
-        yield url
-    finally:
-        if not keep:
-            server.terminate()
-            server.wait()
+    if not keep:
+        atexit.register(stop, server)
+    url = f"http://127.0.0.1:{port}/api"
+    wait_until_healthy(server, url, home)
+    return url
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server and wait for it."""
+    server.terminate()
+    server.wait()
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], url: str, home: Path) -> None:

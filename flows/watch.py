@@ -29,8 +29,8 @@ def watching(title: str) -> Iterator[Tell]:
     artifact = create_progress_artifact(progress=0.0, description=title)
     assert isinstance(artifact, UUID), "flows are synchronous"
     columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=30),
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -38,17 +38,20 @@ def watching(title: str) -> Iterator[Tell]:
     )
     with Progress(*columns, console=Console(file=sys.stderr)) as bars:
         bar = bars.add_task(title, total=None, note="")
-        last = time.monotonic()
+        last, told = time.monotonic(), False
 
         def tell(done: int, total: int, note: str = "") -> None:
-            nonlocal last
+            nonlocal last, told
+            told = True
             bars.update(bar, completed=done, total=total, note=note)
             if time.monotonic() - last > UPDATE_SECONDS:
                 last = time.monotonic()
                 update_progress_artifact(artifact, progress=100.0 * done / max(1, total), description=f"{title} {note}")
 
         yield tell
-    update_progress_artifact(artifact, progress=100.0)
+        if not told:
+            bars.update(bar, completed=1, total=1, note="done before, nothing to do")
+    update_progress_artifact(artifact, progress=100.0, description=title if told else f"{title}: done before")
 
 
 def run_name() -> str:

@@ -18,6 +18,7 @@ def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
     tokens = open_dataset(outcome.tokens)
     chosen = inputs_of(inputs_of(tokens, "encode")[0], "split")[0]
     print_table("Documents", warehouse.run_query(folder, "funnel_of", {"dataset": chosen.fingerprint}))
+    print_table("Why", warehouse.run_query(folder, "reasons_of", {"dataset": chosen.fingerprint}))
     print_table("Tokens", warehouse.run_query(folder, "tokens_of", {"dataset": tokens.fingerprint}))
     runs = [load_run(run).fingerprint for run in outcome.runs]
     print_table("Perplexity of held-out documents", warehouse.run_query(folder, "perplexity_of", {"runs": runs}))

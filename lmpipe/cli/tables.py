@@ -3,6 +3,7 @@
 from typing import Any
 
 import pyarrow as pa
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -10,7 +11,7 @@ from rich.text import Text
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     """Print rows of plain values as a table; numbers stand to the right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     for name in rows[0] if rows else []:
         numeric = all(isinstance(row[name], int | float | None) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -1,8 +1,9 @@
 -- question: How well do some runs predict each source? (runs: their fingerprints)
 -- grain: one row per run, evaluation, source and language, and one 'all' row
 select
-    source, name as run, documents, token_perplexity as perplexity, bits_per_byte,
-    bits_per_byte_low as low_95, bits_per_byte_high as high_95
+    source, perplexity.lang, trainings.model, documents as docs, token_perplexity as perplexity,
+    bits_per_byte as "bits/byte", printf('%.3f-%.3f', bits_per_byte_low, bits_per_byte_high) as "95 %"
 from perplexity
+inner join trainings using (run)
 where list_contains($runs, run)
-order by slice = 'all', source, lang, bits_per_byte;
+order by slice = 'all', source, perplexity.lang, bits_per_byte;

@@ -1,0 +1,7 @@
+-- question: Why did documents not reach one split dataset? (dataset: its fingerprint)
+-- grain: one row per source, outcome and reason
+select source, outcome, reason, sum(documents)::bigint as documents
+from funnel_steps
+where dataset = $dataset and outcome in ('skipped', 'dropped') and reason is not null
+group by all
+order by source, outcome, documents desc, reason;
