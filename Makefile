@@ -6,7 +6,7 @@ DATA ?= data/demo
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test test-all lint bench-ingest clean
+.PHONY: demo test test-all lint clean
 
 # Whole way on the embedded corpora. KEEP=1 leaves the Prefect server up, to look at the run.
 demo: $(VENV)/installed
@@ -25,8 +25,13 @@ lint: $(VENV)/installed
 	$(BIN)/lint-imports
 
 # Benchmarks print a table and, as the last line, one JSON object of ratios; rows go into DATA's warehouse.
-bench-%: $(VENV)/installed
-	$(BIN)/python -m tests.bench.$* $(DATA)
+bench-%: $(VENV)-bench/installed
+	$(VENV)-bench/bin/python -m tests.bench.$* $(DATA)
+
+$(VENV)-bench/installed: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e ".[bench]"
+	touch $@
 
 $(VENV)/installed: pyproject.toml .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11)' || { echo "lmpipe needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
@@ -36,4 +41,4 @@ $(VENV)/installed: pyproject.toml .ci/constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) data .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV)-bench data .mypy_cache .ruff_cache .pytest_cache
