@@ -140,6 +140,8 @@ def launch_lock(run: Path) -> Iterator[None]:
 def explain(run: Path, code: int) -> str:
     """Say how the training ended, with the end of its log and what to do."""
     lines = (run / "train.log").read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+    if lines and " ERROR " in lines[-1]:  # the one sentence of a mistake; a crash shows more
+        lines = lines[-1:]
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     if code == 143:
         how = "was stopped by SIGTERM and saved a checkpoint"

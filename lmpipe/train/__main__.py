@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from lmpipe.dataset import storage_errors
 from lmpipe.errors import LmpipeError, TrainingError
 from lmpipe.train import parallel
 from lmpipe.train.loop import train
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = load_run(folder)
         ranks = parallel.connect()
         write_log(folder / "train.log", ranks)
-        signum = train_alone(run, ranks, stop)
+        with storage_errors(folder):
+            signum = train_alone(run, ranks, stop)
     except LmpipeError as error:
         logging.basicConfig()
         log.error("%s", error)

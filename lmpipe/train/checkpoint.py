@@ -61,8 +61,14 @@ def save_checkpoint(run: Path, step: int, seconds: float, model: nn.Module, opti
 
 def save(path: Path, state: dict[str, Any]) -> dict[str, Any]:
     """Write a state to disk, down to the platter, and return what checkpoint.json says of the file."""
-    torch.save(state, path)
-    with path.open("rb") as file:
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch closes its archive on the way out and covers a full disk with this
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+        file.flush()
         os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
