@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +56,8 @@ def watching(title: str) -> Iterator[Tell]:
 
 
 def run_name() -> str:
-    """Name a flow run by its flow and recipe, such as "pipeline demo"."""
+    """Name a flow run by its flow, recipe and, where there is one, model: "train demo lstm"."""
     parameters: dict[str, Any] = flow_run.get_parameters()
-    recipe = str(parameters["recipe"]).rsplit("/", 1)[-1].removesuffix(".toml")
-    return f"{flow_run.get_flow_name()} {recipe}"
+    recipe = Path(str(parameters["recipe"])).stem
+    of_what = parameters.get("name") or (Path(str(parameters["run"])).name if "run" in parameters else "")
+    return f"{flow_run.get_flow_name()} {recipe} {of_what}".rstrip()

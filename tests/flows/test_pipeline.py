@@ -105,7 +105,9 @@ def test_artifacts_are_beside_the_run(outcome: Outcome) -> None:
 def test_runs_are_named_for_the_person_watching(outcome: Outcome) -> None:
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs()
-    assert {"pipeline tiny", "ingest tiny", "prepare tiny", "train tiny", "evaluate tiny"} <= {run.name for run in runs}
+    names = {run.name for run in runs}
+    assert {"pipeline tiny", "ingest tiny", "prepare tiny", "train tiny lstm", "train tiny transformer"} <= names
+    assert any(name.startswith("evaluate tiny tiny-lstm-") for name in names)
 
 
 def test_second_run_does_no_work(recipe: Path, outcome: Outcome, data: Path, caplog: pytest.LogCaptureFixture) -> None:
