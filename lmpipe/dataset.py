@@ -10,9 +10,6 @@ recipe; when, where and with which code it was built stands beside it in made.js
 
 import contextlib
 import dataclasses
-import errno
-import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -27,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe import __version__
-from lmpipe.errors import DatasetError, StorageError
+from lmpipe.errors import DatasetError
 from lmpipe.settings import NOT_OUTPUT
+from lmpipe.storage import digest, file_sha256, locked, replacing, storage_errors, write_json
 from lmpipe.workers import run_units
 
 log = logging.getLogger(__name__)
@@ -326,77 +324,6 @@ def settings_dict(settings: Any) -> dict[str, Any]:
     return {key: value for key, value in body.items() if key not in NOT_OUTPUT}
 
 
-def digest(value: Any) -> str:
-    """sha256 of a value's canonical JSON; refuses what JSON cannot hold."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def file_input(path: Path) -> dict[str, Any]:
     """Name a raw file as an input: by what it holds, not by where it lies."""
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; on success sync it to disk and rename it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_json(path: Path, body: Any) -> None:
-    """Write JSON by rename, the same bytes for the same value."""
-    with replacing(path) as temporary:
-        temporary.write_text(
-            json.dumps(body, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time build in `folder`; the kernel frees the lock of a killed one."""
-    with (folder / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def storage_errors(folder: Path) -> Iterator[None]:
-    """Turn a full disk and an unwritable folder into one clear sentence."""
-    advice = {
-        errno.ENOSPC: "no space left on the disk. Free some, then run the same command again: finished units are kept",
-        errno.EDQUOT: "disk quota exceeded. Free some space, then run the same command again",
-        errno.EACCES: "permission denied. Check who may read or write it, or choose another data folder",
-        errno.EPERM: "permission denied. Check who may read or write it, or choose another data folder",
-        errno.EROFS: "the file system is read-only. Choose another data folder",
-        errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another data folder",
-        errno.EEXIST: "a file is in the way of the folder. Choose another data folder",
-    }
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in advice:
-            raise
-        raise StorageError(f"{error.filename or folder}: {advice[error.errno]}.") from error

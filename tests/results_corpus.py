@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from lmpipe import warehouse
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, digest
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.storage import digest
 
 TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()
 SIZES = [("documents", COUNT), ("bytes", COUNT), ("words", COUNT)]

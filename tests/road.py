@@ -10,10 +10,11 @@ from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
 from lmpipe.curate.split import split
-from lmpipe.dataset import Execution, Manifest, file_sha256
+from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import LmpipeError
 from lmpipe.recipe import load_recipe
 from lmpipe.sources.ingest import ingest
+from lmpipe.storage import file_sha256
 from lmpipe.tokens.encode import encode
 from lmpipe.tokens.pack import pack
 from lmpipe.tokens.tokenizer import tokenizer

@@ -17,16 +17,14 @@ from lmpipe.dataset import (
     Plan,
     UnitOutput,
     build,
-    digest,
-    file_sha256,
     inputs_of,
     open_dataset,
     read_batches,
-    replacing,
     settings_dict,
 )
 from lmpipe.errors import DatasetError, LmpipeError, StorageError
 from lmpipe.settings import ProfileSettings
+from lmpipe.storage import digest, file_sha256, replacing
 
 SCHEMA = pa.schema([("n", pa.int64())])
 PLAN = Plan(stage="count", name="numbers", version=1, settings={"to": 3}, inputs=())

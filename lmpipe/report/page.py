@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmpipe.dataset import replacing
 from lmpipe.report import charts, rows
+from lmpipe.storage import replacing
 
 CURVES = 12
 """Runs whose loss curves are shown: the last evaluated."""

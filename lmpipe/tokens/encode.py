@@ -14,7 +14,8 @@ import gigatoken
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, replacing
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.storage import replacing
 from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
 from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from lmpipe.curate.engine import engine, names, rows
 from lmpipe.curate.split import SPLITS
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, replacing, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import TokensSettings
+from lmpipe.storage import replacing
 from lmpipe.tokens.encode import token_stream, token_type
 
 VERSION = 1

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, replacing
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input
 from lmpipe.errors import InputError
 from lmpipe.settings import TokenizerSettings
+from lmpipe.storage import replacing
 from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
 
 VERSION = 1

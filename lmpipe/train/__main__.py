@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from lmpipe.dataset import storage_errors
 from lmpipe.errors import LmpipeError, TrainingError
+from lmpipe.storage import storage_errors
 from lmpipe.train import parallel
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks

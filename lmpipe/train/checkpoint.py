@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmpipe.dataset import file_sha256, replacing, storage_errors, sync_folder, write_json
+from lmpipe.storage import file_sha256, replacing, storage_errors, sync_folder, write_json
 from lmpipe.train.optimizer import Optimizer
 
 log = logging.getLogger(__name__)

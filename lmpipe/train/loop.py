@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from lmpipe.dataset import digest, write_json
 from lmpipe.errors import TrainingError
+from lmpipe.storage import digest, write_json
 from lmpipe.train import metrics as measure
 from lmpipe.train import parallel
 from lmpipe.train.batches import documents_of, make_batch, num_rows, read_row, valid_rows

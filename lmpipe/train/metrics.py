@@ -18,8 +18,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from lmpipe.dataset import replacing
 from lmpipe.settings import Model
+from lmpipe.storage import replacing
 
 PEAK_FLOPS = {"A100": 156e12, "H100": 494.7e12, "H200": 494.7e12}
 """Dense TF32 peak of devices by a part of their name (NVIDIA data sheets); the arithmetic training uses there."""

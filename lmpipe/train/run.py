@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmpipe.dataset import Manifest, Plan, Shard, locked, replacing, settings_dict, storage_errors, write_json
+from lmpipe.dataset import Manifest, Plan, Shard, settings_dict
 from lmpipe.errors import TrainingError
 from lmpipe.recipe import from_dict
 from lmpipe.settings import TrainSettings
+from lmpipe.storage import locked, replacing, storage_errors, write_json
 
 FORMAT = 1
 """Version of run.json; another format is refused."""

@@ -18,8 +18,8 @@ from typing import TextIO
 
 import duckdb
 
-from lmpipe.dataset import storage_errors, sync_folder
 from lmpipe.errors import WarehouseError
+from lmpipe.storage import storage_errors, sync_folder
 from lmpipe.warehouse.migrate import migrate
 
 PRIVATE = "lm.duckdb"

@@ -14,8 +14,9 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from lmpipe.dataset import Manifest, file_sha256, made, open_dataset
+from lmpipe.dataset import Manifest, made, open_dataset
 from lmpipe.errors import WarehouseError
+from lmpipe.storage import file_sha256
 from lmpipe.warehouse.door import write
 
 LOADS = {

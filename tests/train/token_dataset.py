@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, replacing
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.settings import LstmSettings, Model, TrainSettings, TransformerSettings
+from lmpipe.storage import replacing
 
 VOCABULARY = 61
 END_OF_TEXT = 60
