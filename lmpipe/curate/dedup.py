@@ -2,8 +2,8 @@
 
 Documents that the profile kept are grouped by the hash of their normalised text. The survivor of a
 group follows a total order (longest, newest, smallest id), so that it does not depend on the order
-of files. Work is cut by the first byte of the hash: partitions are independent, and each holds
-keys, never texts.
+of files. Where one id comes twice (a page captured again), only its newest version takes part. Work is
+cut by the first byte of the hash: partitions are independent, and each holds keys, never texts.
 """
 
 from collections.abc import Sequence
@@ -24,26 +24,44 @@ DUPLICATES = pa.schema(
     [
         ("id", pa.string()),
         ("source", pa.string()),
+        ("shard", pa.int64()),
+        ("row", pa.int64()),
         ("duplicate_of", pa.string()),
         ("similarity", pa.float64()),
         ("cluster", pa.int64()),
     ]
 )
-"""One row per removed document: its survivor, how alike (1 = the same text), and the group's size."""
+"""One row per removed document: where its decision stands (shard of all sources in order, row), its survivor,
+how alike (1 = the same text, null = an older version under the same id), and the group's size."""
 
 SQL = """
 with
 kept as (
-    select id, source, text_sha256, bytes, created from read_parquet($decisions)
-    where reason is null and ('0x' || substr(hex(text_sha256), 1, 2))::int % $partitions = $partition
+    select id, source, text_sha256, bytes, created, file_row_number as row,
+        list_position($decisions, filename) - 1 as shard,
+        ('0x' || substr(hex(text_sha256), 1, 2))::int % $partitions = $partition as mine
+    from read_parquet($decisions, filename = true, file_row_number = true)
+    where reason is null
+),
+repeated as (select id from kept group by id having count(*) > 1),
+versions as (
+    select shard, row, row_number() over version as age, count(*) over (partition by id) as cluster
+    from kept where id in (from repeated)
+    window version as (partition by id order by created desc nulls last, bytes desc, shard, row)
+),
+superseded as (
+    select kept.*, cluster from kept join versions using (shard, row) where age > 1
 ),
 ranked as (
-    select id, source, first_value(id) over cluster as survivor, count(*) over (partition by text_sha256) as cluster
-    from kept
-    window cluster as (partition by text_sha256 order by bytes desc, created desc nulls last, id)
+    select *, first_value(id) over same_text as survivor, row_number() over same_text as place,
+        count(*) over (partition by text_sha256) as cluster
+    from (from kept where mine) anti join superseded using (shard, row)
+    window same_text as (partition by text_sha256 order by bytes desc, created desc nulls last, id)
 )
-select id, source, survivor as duplicate_of, 1.0 as similarity, cluster
-from ranked where id <> survivor order by id
+select id, source, shard, row, survivor as duplicate_of, 1.0 as similarity, cluster from ranked where place > 1
+union all
+select id, source, shard, row, id as duplicate_of, null as similarity, cluster from superseded where mine
+order by shard, row
 """
 
 

@@ -55,13 +55,13 @@ SQL = """
 create table outcomes as
 with
 decisions as (select *, file_row_number as row from read_parquet($decisions, file_row_number = true)),
-duplicates as (select id, duplicate_of from read_parquet($duplicates)),
+duplicates as (select row, duplicate_of from read_parquet($duplicates) where shard = $shard),
 joined as (
     select decisions.*, duplicate_of,
         if(list_contains($by_document, source), id, work) as split_key,
         case when reason is not null then 'dropped' when duplicate_of is not null then 'duplicate' else 'kept' end
             as outcome
-    from decisions left join duplicates using (id)
+    from decisions left join duplicates using (row)
 ),
 drawn as (
     select *, ('0x' || substr(md5($seed || ':' || split_key), 1, 8))::bigint / 4294967296.0 as draw from joined
@@ -78,6 +78,8 @@ class SplitUnit(NamedTuple):
     """One unit's arguments."""
 
     decisions: Path
+    shard: int
+    """Its number among those of all sources."""
     duplicates: list[str]
     settings: SplitSettings
     seed: int
@@ -98,7 +100,8 @@ def split(duplicates: Manifest, data: Path, settings: SplitSettings, seed: int, 
         inputs=(*(d.reference for d in decided), duplicates.reference),
     )
     found = names(duplicates.paths("duplicates"))
-    units = [SplitUnit(path, found, settings, seed) for d in decided for path in d.paths("decisions")]
+    shards = [path for d in decided for path in d.paths("decisions")]
+    units = [SplitUnit(path, shard, found, settings, seed) for shard, path in enumerate(shards)]
 
     def check(counts: dict[str, int], folder: Path) -> None:
         check_splits([d.name for d in decided], settings, counts)
@@ -111,6 +114,7 @@ def split_unit(unit: SplitUnit, output: UnitOutput) -> None:
     settings = unit.settings
     parameters = {
         "decisions": str(unit.decisions),
+        "shard": unit.shard,
         "duplicates": unit.duplicates,
         "by_document": [source for source, grain in settings.by.items() if grain == "document"],
         "seed": str(unit.seed),

@@ -116,6 +116,16 @@ def test_survivor_of_a_text_is_the_newest_then_the_smallest_id(ingested: Ingeste
     assert manifest.counts == {"duplicates.a": 2, "duplicates.b": 1}
 
 
+def test_newest_version_of_an_id_takes_part(ingested: Ingested, tmp_path: Path) -> None:
+    def version(number: int, year: int) -> dict[str, Any]:
+        return {"native_id": "page", "text": good(number), "created": datetime(year, 1, 1, tzinfo=UTC)}
+
+    only = decided(ingested([version(1, 2001), version(2, 2020), version(2, 2020), good(1)]), tmp_path)
+    outcomes = rows(chosen([only], tmp_path), "outcomes")
+    assert [row["outcome"] for row in outcomes] == ["duplicate", "kept", "duplicate", "kept"]
+    assert [row["duplicate_of"] for row in outcomes] == ["local:page", None, "local:page", None]
+
+
 def test_dropped_document_is_no_survivor(ingested: Ingested, tmp_path: Path) -> None:
     only = decided(ingested([SHORT, good(1)]), tmp_path)
     assert rows(deduped([only], tmp_path), "duplicates") == []
