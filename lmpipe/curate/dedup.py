@@ -17,7 +17,7 @@ from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.errors import GuardError
 from lmpipe.settings import DedupSettings
 
-VERSION = 1
+VERSION = 2
 PARTITION_ROWS = 4_000_000
 """Documents per partition: their keys fit the engine's memory limit several times."""
 DUPLICATES = pa.schema(

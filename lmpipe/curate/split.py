@@ -19,7 +19,7 @@ from lmpipe.settings import SplitSettings
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "valid", "test")
 OUTCOMES = pa.schema(
     [
