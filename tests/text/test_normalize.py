@@ -42,9 +42,9 @@ def test_switched_off_rules_do_nothing() -> None:
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
-def test_normalize_is_idempotent(text: str) -> None:
-    once, _ = normalize(text)
-    assert normalize(once) == (once, [])
+def test_whitespace_rules_are_idempotent(text: str) -> None:
+    once, _ = normalize(text, unicode=False)  # ftfy's guesses are not: a collapsed blank can make a text look bad
+    assert normalize(once, unicode=False) == (once, [])
 
 
 PROSE = (
