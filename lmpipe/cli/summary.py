@@ -1,5 +1,7 @@
 """What `lmpipe run` prints at its end: funnel, tokens, perplexities, and where to look further."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +30,13 @@ def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
 def print_pointers(data: Path, report: Path, url: str | None) -> None:
     """Say where the results lie and how to ask and look further."""
     print(f"\nDatabase  {data / 'warehouse' / warehouse.PUBLISHED}")
-    print(f'Ask it    lmpipe sql "SELECT source, name, bits_per_byte FROM perplexity" --data {data}')
+    here = Path(os.path.relpath(sys.argv[0])).parent  # of the commands, such as .venv/bin
+    print(f'Ask it    {here}/lmpipe sql "SELECT source, name, bits_per_byte FROM perplexity" --data {data}')
     print(f"Report    {report}")
     if url:
         print(f"Prefect   {url.removesuffix('/api')} shows this run; stop it with: pkill -f 'prefect server start'")
     else:
         home = data.resolve() / ".prefect"
-        print(f"Prefect   to see this run: PREFECT_HOME={home} prefect server start, then http://127.0.0.1:4200/runs")
+        print(
+            f"Prefect   to see this run: PREFECT_HOME={home} {here}/prefect server start, then http://127.0.0.1:4200/runs"
+        )
