@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.document import DOCUMENTS, Document, Origin, document_batches
 
 ROOT = Path(__file__).parent.parent
+
+settings.register_profile("same-everywhere", deadline=None, derandomize=True)  # a busy machine fails nothing
+settings.load_profile("same-everywhere")
 
 
 @pytest.fixture(scope="session")
