@@ -37,9 +37,11 @@ def run(
     Example: lmpipe run flows/recipes/demo.toml --data data/demo --server
     """
     from lmpipe.recipe import load_recipe
+    from lmpipe.storage import storage_errors
 
     load_recipe(recipe)  # a mistake in the recipe is told before Prefect's seconds of start-up
-    data.mkdir(parents=True, exist_ok=True)
+    with storage_errors(data):
+        data.mkdir(parents=True, exist_ok=True)
     quiet_prefect(data, verbose)
     atexit.register(silence_leak_report)
     url = None

@@ -79,6 +79,7 @@ def test_stages_by_hand_lead_from_files_to_token_shards(tmp_path: Path) -> None:
     [
         (["ingest", "nothing.toml"], "error: nothing.toml: no such recipe"),
         (["run", "nothing.toml"], "error: nothing.toml: no such recipe"),
+        (["run", "flows/recipes/demo.toml", "--data", "README.md"], "a file is in the way of the folder"),
         (["show", "/nonexistent"], "error: /nonexistent: no manifest.json"),
         (["record", "/nonexistent"], "neither manifest.json nor run.json"),
         (["sql", "select 1", "--data", "/nonexistent"], "no results yet"),
