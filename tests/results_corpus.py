@@ -155,3 +155,13 @@ def fill(data: Path, wiki: str = "wiki") -> tuple[Path, dict[str, Any]]:
 def put(path: Path, body: Any) -> None:
     """Write a JSON file."""
     path.write_text(json.dumps(body), encoding="utf-8")
+
+
+def rows(folder, sql, **parameters):
+    """Ask the warehouse and return its rows as dicts."""
+    return warehouse.query(folder, sql, parameters).to_pylist()
+
+
+def numbers_by_check(folder):
+    """Count the rows of every check that finds any."""
+    return {name: bad.num_rows for name, bad in warehouse.checks(folder) if bad.num_rows}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from results_corpus import corpus, fill, training
+from results_corpus import corpus, fill, numbers_by_check, rows, training
 
 import lmpipe
 from lmpipe import warehouse
@@ -26,14 +26,6 @@ from lmpipe.warehouse.door import opened
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     return fill(tmp_path_factory.mktemp("data"))
-
-
-def rows(folder, sql, **parameters):
-    return warehouse.query(folder, sql, parameters).to_pylist()
-
-
-def numbers_by_check(folder):
-    return {name: bad.num_rows for name, bad in warehouse.checks(folder) if bad.num_rows}
 
 
 # The door

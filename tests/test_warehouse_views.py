@@ -5,7 +5,7 @@ import shutil
 import threading
 
 import pytest
-from results_corpus import PROTOCOL, SCORES, evaluation, fill
+from results_corpus import PROTOCOL, SCORES, evaluation, fill, numbers_by_check, rows
 
 from lmpipe import warehouse
 from lmpipe.errors import WarehouseError
@@ -16,14 +16,6 @@ BITS = 1 / math.log(2)
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     return fill(tmp_path_factory.mktemp("data"))
-
-
-def rows(folder, sql, **parameters):
-    return warehouse.query(folder, sql, parameters).to_pylist()
-
-
-def numbers_by_check(folder):
-    return {name: bad.num_rows for name, bad in warehouse.checks(folder) if bad.num_rows}
 
 
 # Views

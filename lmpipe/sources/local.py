@@ -23,7 +23,7 @@ from lmpipe.errors import InputError
 from lmpipe.settings import LocalSource
 from lmpipe.sources import tagged
 from lmpipe.sources.encoding import UndecodableError, check_encoding, decode, file_name
-from lmpipe.sources.records import MAX_RECORD_BYTES, Raw, bad, codec_meta, lines, make
+from lmpipe.sources.records import MAX_RECORD_BYTES, Raw, bad, codec_meta, decode_raw, lines, make
 
 FILES_PER_UNIT = 1000
 """Text files, or members of a zip, in a unit."""
@@ -103,12 +103,10 @@ def mapping(source: LocalSource) -> dict[str, str]:
 
 def text_document(source: LocalSource, raw: Raw) -> Record:
     """Make a document of a record that is nothing but text."""
-    if raw.error is not None:
-        return bad(raw, raw.error)
-    try:
-        text, codec = decode(raw.data, source.encoding, raw.declared)
-    except UndecodableError as error:
-        return bad(raw, str(error))
+    decoded = decode_raw(raw, source.encoding)
+    if isinstance(decoded, BadRecord):
+        return decoded
+    text, codec = decoded
     title = Path(raw.name).stem if source.format == "text" else ""
     if not text.strip():
         return Skipped(reason="empty")

@@ -79,6 +79,16 @@ def bad(raw: Raw, error: str) -> BadRecord:
     return BadRecord(origin=raw.origin, error=f"{raw.name}: {error}", raw=raw.data)
 
 
+def decode_raw(raw: Raw, encoding: str | None) -> tuple[str, str] | BadRecord:
+    """Decode a record's bytes into its text and the codec used, or set it aside."""
+    if raw.error is not None:
+        return bad(raw, raw.error)
+    try:
+        return decode(raw.data, encoding, raw.declared)
+    except UndecodableError as error:
+        return bad(raw, str(error))
+
+
 def string(field: str, value: Any, numbers: bool = False) -> str:
     """Take a field as a string, None as the empty one; raises BadFieldError for other types and half characters."""
     if value is None:

@@ -12,10 +12,20 @@ from html import unescape
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from lmpipe.document import RAW_BYTES, Origin, Record
+from lmpipe.document import RAW_BYTES, BadRecord, Origin, Record
 from lmpipe.settings import LocalSource
-from lmpipe.sources.encoding import UndecodableError, decode, file_name
-from lmpipe.sources.records import CHUNK, MAX_RECORD_BYTES, Raw, bad, codec_meta, make, open_stream, sample_codec
+from lmpipe.sources.encoding import file_name
+from lmpipe.sources.records import (
+    CHUNK,
+    MAX_RECORD_BYTES,
+    Raw,
+    bad,
+    codec_meta,
+    decode_raw,
+    make,
+    open_stream,
+    sample_codec,
+)
 
 TAG_BYTES = 256
 """A record tag is shorter; as much is searched again when more bytes have come."""
@@ -100,12 +110,10 @@ def finish(start: int, stop: int, data: bytes, closing: bool) -> Cut:
 
 def read_record(source: LocalSource, raw: Raw) -> Record:
     """Make a record's bytes a document."""
-    if raw.error is not None:
-        return bad(raw, raw.error)
-    try:
-        text, codec = decode(raw.data, source.encoding, raw.declared)
-    except UndecodableError as error:
-        return bad(raw, str(error))
+    decoded = decode_raw(raw, source.encoding)
+    if isinstance(decoded, BadRecord):
+        return decoded
+    text, codec = decoded
     return make(source.fields, raw, lambda name: field(text, name), codec_meta(codec))
 
 
