@@ -17,6 +17,10 @@ class InputError(LmpipeError):
     """An input file is missing, empty or not what its source says it is."""
 
 
+class DownloadError(LmpipeError):
+    """A server does not give what was asked for, or gives something else."""
+
+
 class QuarantineError(LmpipeError):
     """A source holds more bad records than its recipe allows."""
 

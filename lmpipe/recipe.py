@@ -117,6 +117,9 @@ def check(recipe: Recipe, where: str) -> None:
             if names.count(name) > 1:
                 raise RecipeError(f"{where}: two {what} entries are named '{name}'. Rename one.")
             check_name(name, f"{where}: {what} name")
+    for source in recipe.sources:
+        if not source.paths and getattr(source, "download", None) is None:
+            raise RecipeError(f"{where}: sources.{source.name} has no paths. Name files, or add a download table.")
     check_name(recipe.name, f"{where}: name")
     check_ranges(recipe, where)
 
@@ -182,7 +185,7 @@ def source_files(source: Source, base: Path) -> list[Path]:
             raise InputError(f"source {source.name}: {path}: no such file. Expected a file or glob of files.")
         for match in matches:
             found.update([p for p in match.rglob("*") if p.is_file()] if match.is_dir() else [match])
-    if not found:
+    if source.paths and not found:
         raise InputError(f"source {source.name}: {list(source.paths)} hold no file. Check the paths in the recipe.")
     return sorted(found)
 

@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -36,14 +37,16 @@ which runs Python between fork and exec and can deadlock when the caller has thr
 def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int) -> Iterator[Any]:
     """Yield function(unit) for every unit, in the order in which they finish.
 
+    Units always run in a main thread, here or in a worker process, so that a timer's signal can interrupt them.
     Raises LmpipeError when a worker process is killed from outside (for memory, most often).
     """
-    if workers <= 1 or len(units) <= 1:
+    alone = workers <= 1 or len(units) <= 1
+    if alone and threading.current_thread() is threading.main_thread():
         yield from map(function, units)
         return
     context = get_context("spawn")
     with ProcessPoolExecutor(
-        min(workers, len(units)), mp_context=context, initializer=die_with, initargs=(os.getpid(),)
+        max(1, min(workers, len(units))), mp_context=context, initializer=die_with, initargs=(os.getpid(),)
     ) as pool:
         futures = [pool.submit(function, unit) for unit in units]
         try:

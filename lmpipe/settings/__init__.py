@@ -1,0 +1,86 @@
+"""Every setting of a recipe as frozen, typed dataclasses: pure data, no reading, no defaults by environment.
+
+The line under a field gives its unit and why it is as it is. Fields named in NOT_OUTPUT change how
+a stage runs, not what it writes, and stay outside the fingerprint (dataset.py).
+"""
+
+from dataclasses import dataclass, field
+
+from lmpipe.settings.curate import (
+    Bounds,
+    CleanSettings,
+    DedupSettings,
+    ProfileSettings,
+    SplitSettings,
+)
+from lmpipe.settings.sources import (
+    CommonCrawlNews,
+    Gutenberg,
+    HttpSettings,
+    LocalSource,
+    NewsFeeds,
+    NewsSource,
+    NovelsSource,
+    Source,
+    WikimediaDump,
+    WikipediaSource,
+)
+from lmpipe.settings.training import (
+    EvaluateSettings,
+    LstmSettings,
+    Model,
+    TokenizerSettings,
+    TokensSettings,
+    TrainSettings,
+    TransformerSettings,
+)
+
+__all__ = [
+    "NOT_OUTPUT",
+    "Bounds",
+    "CleanSettings",
+    "CommonCrawlNews",
+    "DedupSettings",
+    "EvaluateSettings",
+    "Gutenberg",
+    "HttpSettings",
+    "LocalSource",
+    "LstmSettings",
+    "Model",
+    "NewsFeeds",
+    "NewsSource",
+    "NovelsSource",
+    "ProfileSettings",
+    "Recipe",
+    "Source",
+    "SplitSettings",
+    "TokenizerSettings",
+    "TokensSettings",
+    "TrainSettings",
+    "TransformerSettings",
+    "WikimediaDump",
+    "WikipediaSource",
+]
+
+NOT_OUTPUT = frozenset({"paths", "path", "download", "max_quarantine", "guard"})
+"""Where the input lies, how it got there and when to stop are not part of an output's identity: its bytes are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that defines an output; one TOML file."""
+
+    name: str
+    """Name of the recipe and of the datasets built from all its sources."""
+    seed: int = 1
+    """Of the split, the shuffle and the tokenizer's sample."""
+    sources: tuple[Source, ...]
+    """At least one."""
+    clean: CleanSettings = field(default_factory=CleanSettings)
+    profile: ProfileSettings = field(default_factory=ProfileSettings)
+    dedup: DedupSettings = field(default_factory=DedupSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    tokens: TokensSettings = field(default_factory=TokensSettings)
+    train: tuple[TrainSettings, ...] = ()
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)

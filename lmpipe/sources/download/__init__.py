@@ -1,0 +1,6 @@
+"""Fetch raw files from their public servers: the only part of lmpipe that opens the network.
+
+Every module here offers `fetch(source, base, data, execution)`, which brings what the source's `download`
+table asks for under DATA/download and returns the files to ingest; what is there already is not fetched
+again.
+"""
