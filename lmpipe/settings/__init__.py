@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lmpipe.settings.curate import (
     Bounds,
     CleanSettings,
+    DecontaminateSettings,
     DedupSettings,
     ProfileSettings,
     SplitSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "Bounds",
     "CleanSettings",
     "CommonCrawlNews",
+    "DecontaminateSettings",
     "DedupSettings",
     "EvaluateSettings",
     "Gutenberg",
@@ -62,7 +64,7 @@ __all__ = [
     "WikipediaSource",
 ]
 
-NOT_OUTPUT = frozenset({"paths", "path", "download", "max_quarantine", "guard"})
+NOT_OUTPUT = frozenset({"paths", "path", "download", "max_quarantine", "guard", "guard_documents", "quality_model"})
 """Where the input lies, how it got there and when to stop are not part of an output's identity: its bytes are."""
 
 
@@ -80,6 +82,7 @@ class Recipe:
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     dedup: DedupSettings = field(default_factory=DedupSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
+    decontaminate: DecontaminateSettings = field(default_factory=DecontaminateSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     tokens: TokensSettings = field(default_factory=TokensSettings)
     train: tuple[TrainSettings, ...] = ()

@@ -14,6 +14,14 @@ class CleanSettings:
     """Uniform line ends, no control or zero-width characters, no runs of blanks."""
     unwrap: tuple[str, ...] = ("novels",)
     """Source kinds whose hard-wrapped lines are joined into paragraphs."""
+    pii: Literal["off", "count", "redact"] = "count"
+    """Personal data: not looked for, found and counted, or replaced by stable placeholders such as <EMAIL>."""
+    pii_kinds: tuple[str, ...] = ("email", "phone", "ip", "card", "iban", "ssn", "cn_id", "cn_mobile", "api_key")
+    """Kinds to look for; each is described in text/pii.py."""
+    content_words: bool = False
+    """Write the words that are no stop words as a column of their own, for n-gram and topic work."""
+    quality_model: str | None = None
+    """A model made by `lmpipe quality train`, relative to the recipe; its score is the signal `quality`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +43,29 @@ class ProfileSettings:
     rules: dict[str, dict[str, Bounds]] = field(default_factory=dict)
     """Language (or any) to signal to bounds; overrides the profile's own."""
     guard: float = 0.5
-    """Share of a source's documents that may be dropped before the run stops."""
+    """Share of a source's or a language's documents that may be dropped before the run stops."""
+    guard_documents: int = 100
+    """A language of a source with fewer documents is not guarded: three misread pages say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DedupSettings:
-    """Exact deduplication by the hash of the normalised text."""
+    """Exact duplicates by the hash of the normalised text, near ones by MinHash and true Jaccard similarity."""
 
+    near: bool = True
+    """Look for near duplicates too."""
+    shingle: int = 5
+    """Words per shingle; characters where a text has fewer than ten times as many words."""
+    bands: int = 14
+    """Bands of the signature; 14 x 8 is FineWeb's choice and finds 92 % of pairs at 0.8."""
+    rows: int = 8
+    """MinHash values per band."""
+    similarity: float = 0.8
+    """Jaccard similarity of the shingle sets from which two documents are near duplicates."""
+    spans: Literal["off", "lines", "paragraphs"] = "off"
+    """Cut lines or paragraphs that stand in another document already; the first copy stays."""
+    span_chars: int = 100
+    """Characters a line or paragraph needs to be cut; short ones repeat by chance."""
     guard: float = 0.5
     """Share of a source's documents that may be duplicates before the run stops."""
 
@@ -56,3 +80,17 @@ class SplitSettings:
     """Share of works for evaluation."""
     by: dict[str, Literal["work", "document"]] = field(default_factory=dict)
     """Source name to grain; work (all chapters of a book together) unless said otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecontaminateSettings:
+    """Overlap of training documents with what models are evaluated on."""
+
+    mode: Literal["off", "mark", "remove"] = "remove"
+    """Do nothing, list the hits, or list them and leave the documents out of the training split."""
+    ngram: int = 13
+    """Words in a row that must not be shared (GPT-3, Brown et al. 2020, appendix C)."""
+    ngram_chars: int = 26
+    """The same for Chinese and Japanese, in characters: two a word."""
+    sets: dict[str, str] = field(default_factory=dict)
+    """Further evaluation sets: name to a .jsonl, .parquet (column text) or .txt file, relative to the recipe."""
