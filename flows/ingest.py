@@ -15,20 +15,32 @@ from lmpipe.dataset import Execution
 from lmpipe.recipe import load_recipe
 
 
+@task(task_run_name="download source {source}", retries=2, retry_delay_seconds=300)
+def download_source(recipe: Path, data: Path, source: str) -> list[Path]:
+    """Fetch what a source's download table names; nothing is fetched twice."""
+    from lmpipe.sources.download import fetch
+
+    (settings,) = [s for s in load_recipe(recipe).sources if s.name == source]
+    with watching(f"download {source}") as tell:
+        return fetch(settings, recipe.parent, data, Execution(progress=tell))
+
+
 @task(task_run_name="read source {source}")
-def ingest_source(recipe: Path, data: Path, source: str, workers: int) -> Path:
+def ingest_source(recipe: Path, data: Path, source: str, downloaded: list[Path], workers: int) -> Path:
     """Read one source into a committed dataset; nothing is done when it is there already."""
     from lmpipe.sources.ingest import ingest  # parsers take a second to import, and only this task needs them
 
     (settings,) = [s for s in load_recipe(recipe).sources if s.name == source]
     with watching(f"ingest {source}") as tell:
-        return ingest(settings, recipe.parent, data, Execution(workers=workers, progress=tell)).folder
+        execution = Execution(workers=workers, progress=tell)
+        return ingest(settings, recipe.parent, data, execution, downloaded).folder
 
 
 @flow(name="ingest", flow_run_name=run_name, task_runner=ONE_BY_ONE)
 def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
     """Read every source of the recipe: one task a source, units of a few seconds inside it.
 
+    A source with a download table is fetched first, by a task that tries again after five minutes.
     Bad records go to a quarantine dataset with their bytes, place and error; the task fails only
     above the rate that the recipe sets. A killed run continues at its last finished unit.
 
@@ -37,8 +49,11 @@ def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
         data: the folder that holds all datasets
         workers: processes that read side by side
     """
-    names = [source.name for source in load_recipe(recipe).sources]
-    read = [later(ingest_source, recipe, data, name, workers) for name in names]
+    read = []
+    for source in load_recipe(recipe).sources:
+        remote = getattr(source, "download", None) is not None
+        downloaded = later(download_source, recipe, data, source.name) if remote else []
+        read.append(later(ingest_source, recipe, data, source.name, downloaded, workers))
     recorded = later(record, data, read)
     folders = [future.result() for future in read]
     recorded.result()

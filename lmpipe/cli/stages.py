@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +12,12 @@ from lmpipe.cli.options import DATA, Data, Folder, Folders, Recipe, Workers
 
 if TYPE_CHECKING:
     from lmpipe.dataset import Execution, Manifest
+    from lmpipe.settings import Source
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands, in the order of the way."""
-    for command in (ingest, clean, decide, dedup, split, tokenizer, encode, pack, train, evaluate, record):
+    for command in (download, ingest, clean, decide, dedup, split, tokenizer, encode, pack, train, evaluate, record):
         app.command()(command)
 
 
@@ -49,23 +51,53 @@ def made(manifest: "Manifest") -> None:
 SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only these sources of the recipe.")]
 
 
+def download(recipe: Recipe, data: Data = DATA, workers: Workers = 1, source: SourceOption = None) -> None:
+    """Fetch what the download tables of a recipe name: dumps, archives, feeds, books.
+
+    What is there already is not fetched again; a cut transfer goes on where it was cut.
+
+    Example: lmpipe download recipe.toml --source wiki-zh
+    """
+    for settings in chosen_sources(recipe, source):
+        for path in fetched(settings, recipe, data, workers):
+            print(path)
+
+
 def ingest(recipe: Recipe, data: Data = DATA, workers: Workers = 2, source: SourceOption = None) -> None:
     """Read the sources of a recipe into documents and quarantine.
 
-    Needs the input files that the recipe names.
+    Needs the input files that the recipe names; what its download tables name is fetched first.
 
     Example: lmpipe ingest flows/recipes/demo.toml --source wiki-en
     """
-    from lmpipe.errors import RecipeError
-    from lmpipe.recipe import load_recipe, nearest
     from lmpipe.sources.ingest import ingest as stage
 
+    for settings in chosen_sources(recipe, source):
+        downloaded = fetched(settings, recipe, data, 1)
+        with executing(f"ingest {settings.name}", workers) as execution:
+            made(stage(settings, recipe.parent, data, execution, downloaded))
+
+
+def chosen_sources(recipe: Path, names: list[str] | None) -> "list[Source]":
+    """Find the sources of a recipe that were named, or all."""
+    from lmpipe.errors import RecipeError
+    from lmpipe.recipe import load_recipe, nearest
+
     sources = {s.name: s for s in load_recipe(recipe).sources}
-    for name in source or sources:
+    for name in names or ():
         if name not in sources:
             raise RecipeError(f"{recipe}: no source '{name}'{nearest(name, sources)}.")
-        with executing(f"ingest {name}", workers) as execution:
-            made(stage(sources[name], recipe.parent, data, execution))
+    return [sources[name] for name in names or sources]
+
+
+def fetched(source: "Source", recipe: Path, data: Path, workers: int) -> list[Path]:
+    """Bring a source's downloads, showing a bar; none for a source of files."""
+    if getattr(source, "download", None) is None:
+        return []
+    from lmpipe.sources.download import fetch
+
+    with executing(f"download {source.name}", workers) as execution:
+        return fetch(source, recipe.parent, data, execution)
 
 
 def clean(recipe: Recipe, documents: Folders, data: Data = DATA, workers: Workers = 2) -> None:

@@ -5,7 +5,7 @@ with ingests as (
     select split.dataset, split.name as recipe, ingest.name as source, ingest.above as ingest
     from upstream_datasets as split
     inner join upstream_datasets as ingest on ingest.dataset = split.dataset
-    where split.dataset = split.above and split.stage = 'split' and ingest.stage = 'ingest'
+    where split.dataset = split.above and split.stage in ('split', 'decontaminate') and ingest.stage = 'ingest'
 ),
 read as (
     select

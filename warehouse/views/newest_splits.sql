@@ -1,0 +1,7 @@
+-- question: which dataset holds the last word on what became of a recipe's documents?
+-- grain: one row per recipe; decontamination rewrites the outcomes of the split that it reads
+create or replace view newest_splits as
+select *
+from datasets
+where stage in ('split', 'decontaminate')
+qualify row_number() over (partition by name order by finished desc, stage, dataset) = 1;
