@@ -82,6 +82,7 @@ def corpus(data: Path, wiki: str = "wiki") -> list[Manifest]:
     file = {"file": f"{wiki}.xml", "bytes": 1000, "sha256": "aa" * 32}
     feed = {"file": "news.warc", "bytes": 500, "sha256": "bb" * 32}
     read = {"in": 10, "kept": 7, "quarantined": 1, "skipped.redirect": 2}
+    read |= {"articles": 8, "articles_with_holes": 2, "long_articles": 4, "templates": 50, "templates_lost": 5}
     made = [dataset(data, "ingest", wiki, [file], ids(wiki, 7), read)]
     made += [dataset(data, "ingest", "news", [feed], ids("news", 4), {"in": 4, "kept": 4})]
     cleaned = [dataset(data, "clean", m.name, [m.reference], ids(m.name, m.shards[0].rows), {"in": 7}) for m in made]

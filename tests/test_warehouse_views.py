@@ -5,7 +5,7 @@ import shutil
 import threading
 
 import pytest
-from results_corpus import PROTOCOL, SCORES, evaluation, fill, numbers_by_check, rows
+from results_corpus import FUNNEL, PROTOCOL, SCORES, corpus, dataset, evaluation, fill, numbers_by_check, rows
 
 from lmpipe import warehouse
 from lmpipe.errors import WarehouseError
@@ -115,6 +115,26 @@ def test_unlike_evaluations_are_not_compared(tmp_path, change, reason):
         warehouse.record_dataset(folder, manifest.folder)
     found = rows(folder, "from paired_differences('a', 'b')")
     assert [(row["verdict"], row["difference"]) for row in found] == [(f"not comparable, because {reason}", None)]
+
+
+def test_hole_rates_are_shares_of_articles_and_templates(filled):
+    [found] = warehouse.run_query(filled[0], "hole_rates").to_pylist()
+    assert (found["source"], found["hole_rate"], found["long_hole_rate"]) == ("wiki", 0.25, 0.0)
+    assert (found["template_loss"], found["articles_with_lost_templates"]) == (0.1, 0)
+
+
+def test_a_decontaminated_split_replaces_the_split_in_the_funnel(tmp_path):
+    folder = tmp_path / "warehouse"
+    made = corpus(tmp_path)
+    split = next(manifest for manifest in made if manifest.stage == "split")
+    removed = [("wiki", "en", "dropped", "contaminated", None, 4, 400, 80), *FUNNEL[1:]]
+    last = dataset(tmp_path, "decontaminate", "demo", [*split.inputs, split.reference], {"funnel": removed})
+    for manifest in (*made, last):
+        warehouse.record_dataset(folder, manifest.folder)
+    found = {row["source"]: row for row in warehouse.run_query(folder, "funnel").to_pylist()}
+    assert (found["wiki"]["kept"], found["wiki"]["dropped"], found["wiki"]["documents_in"]) == (1, 5, 10)
+    assert len(found) == 2
+    assert numbers_by_check(folder) == {}
 
 
 def test_funnel_adds_up_from_record_to_split(filled):

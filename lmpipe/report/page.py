@@ -60,6 +60,7 @@ def build_report(results: Path, out: Path) -> Path:
     sections = [
         section("perplexity", "Perplexity", perplexity(scores, palette)),
         section("funnel", "What became of the documents", funnel(results)),
+        section("holes", "Holes in Wikipedia's text", holes(results)),
         section("tokens", "Tokens per source", tokens(results)),
         section("loss", "Loss curves", loss(curves, palette)),
         section("lineage", "Where the best number comes from", lineage(results, scores)),
@@ -109,7 +110,7 @@ def header(results: Path) -> str:
         "Documents scored": rows.whole(found["documents_scored"]),
     }
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-    places = ("perplexity", "funnel", "tokens", "loss", "lineage", "datasets")
+    places = ("perplexity", "funnel", "holes", "tokens", "loss", "lineage", "datasets")
     links = "".join(f'<a href="#{place}">{place}</a>' for place in places)
     return f'<header><h1>lmpipe report</h1><dl class="facts">{items}</dl><nav>{links}</nav></header>'
 
@@ -149,6 +150,17 @@ def funnel(results: Path) -> str:
         for recipe, group in itertools.groupby(found, key=lambda row: row["recipe"])
     ]
     return f'<div class="charts">{"".join(parts)}</div>' + tabulate(table)
+
+
+def holes(results: Path) -> str:
+    """Show how much of each Wikipedia snapshot was lost in rendering."""
+    table = rows.hole_rows(results)
+    if not table:
+        return note("No Wikipedia snapshot yet.")
+    return note(
+        "Articles with visible holes, such as 'Albedo () or reflection', and templates in running text that left no"
+        " text behind. Long articles have more than 4,000 characters."
+    ) + tabulate(table)
 
 
 def tokens(results: Path) -> str:

@@ -97,6 +97,24 @@ def dataset_rows(results: Path) -> list[dict[str, str]]:
     ]
 
 
+def hole_rows(results: Path) -> list[dict[str, str]]:
+    """Give what was lost in rendering each Wikipedia snapshot as text, newest first."""
+    return [
+        {
+            "source": row["source"],
+            "read (UTC)": moment(row["finished"]),
+            "articles": whole(row["articles"]),
+            "with holes": share(row["hole_rate"]),
+            "long articles": whole(row["long_articles"]),
+            "long with holes": share(row["long_hole_rate"]),
+            "templates in line": whole(row["templates"]),
+            "templates lost": share(row["template_loss"]),
+            "fingerprint": row["dataset"],
+        }
+        for row in ask(results, "hole_rates")
+    ]
+
+
 def lineage_rows(results: Path, evaluation: str) -> list[dict[str, str]]:
     """Give what an evaluation was made from as text, raw files first."""
     found = ask(results, "where_from", {"id": evaluation})
