@@ -18,7 +18,7 @@ from lmpipe.recipe import load_recipe
 @task(task_run_name="download source {source}", retries=2, retry_delay_seconds=300)
 def download_source(recipe: Path, data: Path, source: str) -> list[Path]:
     """Fetch what a source's download table names; nothing is fetched twice."""
-    from lmpipe.sources.download import fetch
+    from lmpipe.sources.download.fetch import fetch
 
     (settings,) = [s for s in load_recipe(recipe).sources if s.name == source]
     with watching(f"download {source}") as tell:
@@ -52,8 +52,8 @@ def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
     read = []
     for source in load_recipe(recipe).sources:
         remote = getattr(source, "download", None) is not None
-        downloaded = later(download_source, recipe, data, source.name) if remote else []
-        read.append(later(ingest_source, recipe, data, source.name, downloaded, workers))
+        files = later(download_source, recipe, data, source.name) if remote else []
+        read.append(later(ingest_source, recipe, data, source.name, files, workers))
     recorded = later(record, data, read)
     folders = [future.result() for future in read]
     recorded.result()

@@ -94,7 +94,7 @@ def fetched(source: "Source", recipe: Path, data: Path, workers: int) -> list[Pa
     """Bring a source's downloads, showing a bar; none for a source of files."""
     if getattr(source, "download", None) is None:
         return []
-    from lmpipe.sources.download import fetch
+    from lmpipe.sources.download.fetch import fetch
 
     with executing(f"download {source.name}", workers) as execution:
         return fetch(source, recipe.parent, data, execution)
