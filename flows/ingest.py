@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from prefect import flow, task
+from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later
 from flows.record import record
@@ -52,7 +53,9 @@ def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
     read = []
     for source in load_recipe(recipe).sources:
         remote = getattr(source, "download", None) is not None
-        files = later(download_source, recipe, data, source.name) if remote else []
+        files: PrefectFuture[list[Path]] | list[Path] = (
+            later(download_source, recipe, data, source.name) if remote else []
+        )
         read.append(later(ingest_source, recipe, data, source.name, files, workers))
     recorded = later(record, data, read)
     folders = [future.result() for future in read]

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lmpipe.dataset import Execution
-from lmpipe.settings import Source, WikimediaDump
-from lmpipe.sources.download import wikimedia
+from lmpipe.settings import CommonCrawlNews, Source, WikimediaDump
+from lmpipe.sources.download import commoncrawl, wikimedia
 
-FETCHERS = {WikimediaDump: wikimedia}
+FETCHERS = {WikimediaDump: wikimedia, CommonCrawlNews: commoncrawl}
 """Kind of download table to the module that knows its servers."""
 
 
