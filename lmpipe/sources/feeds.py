@@ -4,22 +4,38 @@ feedparser gets bytes, never a name, so that it opens neither files nor URLs. Il
 in feeds, so a feed that gives entries is read however broken it is; a file that is none is one bad record.
 """
 
+import hashlib
 import io
 import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import feedparser
 
 from lmpipe.document import RAW_BYTES, BadRecord, Document, Origin, Record, Skipped
 from lmpipe.sources.encoding import DOUBTFUL, file_name
 from lmpipe.sources.html import XML_ILLEGAL, BadPageError, clean_line, fragment_text
+from lmpipe.sources.limits import RecordTimeoutError, time_limit
 
 MAX_FEED_BYTES = 16 << 20
 """The largest feed; feedparser reads 0.3 MB/s and holds the whole some ten times over."""
+
+
+class Entry(NamedTuple):
+    """One entry as its feed gives it; what is absent is empty."""
+
+    id: str
+    link: str
+    title: str
+    """With markup, as the next two."""
+    html: str
+    """The longest content, else the summary."""
+    author: str
+    published: str
+    """ISO 8601."""
 
 
 def read_feed(path: Path) -> Iterator[Record]:
@@ -31,12 +47,17 @@ def read_feed(path: Path) -> Iterator[Record]:
     if size > MAX_FEED_BYTES:
         yield BadRecord(origin=origin, error=f"feed of {size} bytes; at most {MAX_FEED_BYTES} are read", raw=data)
         return
-    feed = parse(data)
+    try:
+        with time_limit():
+            feed = parse(data)
+    except RecordTimeoutError as error:
+        yield BadRecord(origin=origin, error=str(error), raw=data[:RAW_BYTES])
+        return
     entries = feed.get("entries", [])
     if not entries:
         yield no_entries(feed, data, origin)
     for number, entry in enumerate(entries, start=1):
-        yield read_entry(entry, f"{origin.file}#{number}", origin)
+        yield read_entry(entry_of(entry), f"{origin.file}#{number}", origin)
 
 
 def parse(data: bytes) -> Any:
@@ -54,13 +75,46 @@ def no_entries(feed: Any, data: bytes, origin: Origin) -> Record:
     return BadRecord(origin=origin, error=f"expected a WARC file or an RSS or Atom feed, found {found}", raw=data)
 
 
-def read_entry(entry: Any, number: str, origin: Origin) -> Record:
+def entries_of(data: bytes) -> list[Entry] | None:
+    """List the entries of a feed's bytes, each with an id; None when they are no feed."""
+    feed = parse(data)
+    if not feed.get("entries") and not feed.get("version"):
+        return None
+    return [identified(entry_of(entry)) for entry in feed.get("entries", [])]
+
+
+def entry_of(entry: Any) -> Entry:
+    """Take what is kept of a parsed entry."""
+    published = entry_date(entry)
+    return Entry(
+        id=plain(entry.get("id")),
+        link=plain(entry.get("link")),
+        title=entry.get("title") or "",
+        html=entry_html(entry),
+        author=plain(entry.get("author")),
+        published=published.isoformat() if published else "",
+    )
+
+
+def identified(entry: Entry) -> Entry:
+    """Give an entry without id and link the hash of what it says as its id."""
+    said = f"{entry.title}\n{entry.html}".encode("utf-8", "replace")
+    return entry._replace(id=entry.id or entry.link or hashlib.sha256(said).hexdigest()[:24])
+
+
+def plain(value: str | None) -> str:
+    """Put an id, a link or a name on one line of legal characters."""
+    return clean_line(XML_ILLEGAL.sub("", value or ""))
+
+
+def read_entry(entry: Entry, number: str, origin: Origin) -> Record:
     """Make an entry a document; `number` is its id when it has neither id nor link."""
     try:
-        text = fragment_text(entry_html(entry))
-        title = clean_line(fragment_text(entry.get("title") or ""))
-    except BadPageError as error:
-        raw = entry_html(entry).encode("utf-8", "replace")
+        with time_limit():
+            text = fragment_text(entry.html)
+            title = clean_line(fragment_text(entry.title))
+    except (BadPageError, RecordTimeoutError) as error:
+        raw = entry.html.encode("utf-8", "replace")
         return BadRecord(origin=origin, error=f"{number}: {error}", raw=raw[:RAW_BYTES])
     if not text:
         return Skipped(reason="empty")
@@ -68,15 +122,14 @@ def read_entry(entry: Any, number: str, origin: Origin) -> Record:
     if num_doubtful > 2 + 0.01 * len(text):
         reason = f"{number}: wrong encoding: {num_doubtful} of {len(text)} characters would be control characters"
         return BadRecord(origin=origin, error=reason, raw=text.encode("utf-8", "replace"))
-    link = clean_line(XML_ILLEGAL.sub("", entry.get("link") or ""))
     return Document(
-        native_id=clean_line(XML_ILLEGAL.sub("", entry.get("id") or "")) or link or number,
+        native_id=entry.id or entry.link or number,
         title=title,
         text=text,
         origin=origin,
-        url=link or None,
-        created=entry_date(entry),
-        meta=entry_meta(entry),
+        url=entry.link or None,
+        created=datetime.fromisoformat(entry.published) if entry.published else None,
+        meta={"author": entry.author} if entry.author else {},
     )
 
 
@@ -96,9 +149,3 @@ def entry_date(entry: Any) -> datetime | None:
         return datetime(*parsed[:6], tzinfo=UTC)
     except ValueError:
         return None
-
-
-def entry_meta(entry: Any) -> dict[str, str]:
-    """Keep an entry's author."""
-    author = clean_line(XML_ILLEGAL.sub("", entry.get("author") or ""))
-    return {"author": author} if author else {}

@@ -16,9 +16,10 @@ from fastwarc.warc import ArchiveIterator, WarcRecord
 
 from lmpipe.document import BadRecord, Document, Origin, Record, Skipped
 from lmpipe.settings import NewsSource
-from lmpipe.sources import feeds, warc
+from lmpipe.sources import entries, feeds, warc
 from lmpipe.sources.encoding import UndecodableError, decode, file_name
 from lmpipe.sources.html import BadPageError, Page, declared_charset, extract
+from lmpipe.sources.limits import RecordTimeoutError, time_limit
 
 UNIT_BYTES = 16 << 20
 """Compressed bytes of a unit: about 30 s of extraction, which is what a kill can cost."""
@@ -41,7 +42,7 @@ class NewsUnit(NamedTuple):
     """An archive, or its gzip members that begin in [start, end); or some feeds, of `end` bytes together."""
 
     paths: tuple[str, ...]
-    kind: Literal["members", "stream", "feed"]
+    kind: Literal["members", "stream", "feed", "entries"]
     start: int
     end: int
 
@@ -76,6 +77,8 @@ def file_units(path: Path) -> list[NewsUnit]:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
         packed = head.startswith(warc.GZIP)
+        if packed and warc.inflate_head(head).startswith(entries.START):
+            return [NewsUnit((str(path),), "entries", 0, size)]
         if packed and not warc.is_archive(warc.inflate_head(head)):
             packed = warc.find_member(file, 1, min(size, UNIT_BYTES)) < min(size, UNIT_BYTES)
             head = b""
@@ -93,6 +96,9 @@ def read(source: NewsSource, unit: NewsUnit) -> Iterator[Record]:
             yield from feeds.read_feed(Path(feed))
         return
     path = Path(unit.paths[0])
+    if unit.kind == "entries":
+        yield from entries.read_entries(source, path)
+        return
     pieces = warc.members(path, warc.ByteRange(unit.start, unit.end)) if unit.kind == "members" else warc.stream(path)
     for piece in pieces:
         yield read_piece(source, piece, file_name(path))
@@ -107,8 +113,15 @@ def read_piece(source: NewsSource, piece: warc.Piece, file: str) -> Record:
         record = next(iter(ArchiveIterator(io.BytesIO(warc.as_warc(piece.data)), parse_http=False)), None)
         if record is None:
             raise BadPageError("WARC headers that cannot be parsed")
-        return read_record(source, record, origin)
-    except (BadPageError, UndecodableError, OSError, ValueError) as error:  # FastWARC raises OSError for bad content
+        with time_limit():
+            return read_record(source, record, origin)
+    except (
+        BadPageError,
+        UndecodableError,
+        RecordTimeoutError,
+        OSError,
+        ValueError,
+    ) as error:  # FastWARC raises OSError for bad content
         return BadRecord(origin=origin, error=str(error), raw=piece.data)
 
 

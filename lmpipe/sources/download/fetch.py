@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lmpipe.dataset import Execution
-from lmpipe.settings import CommonCrawlNews, Source, WikimediaDump
-from lmpipe.sources.download import commoncrawl, wikimedia
+from lmpipe.settings import CommonCrawlNews, NewsFeeds, Source, WikimediaDump
+from lmpipe.sources.download import commoncrawl, feeds, wikimedia
 
-FETCHERS = {WikimediaDump: wikimedia, CommonCrawlNews: commoncrawl}
+FETCHERS = {WikimediaDump: wikimedia, CommonCrawlNews: commoncrawl, NewsFeeds: feeds}
 """Kind of download table to the module that knows its servers."""
 
 

@@ -1,0 +1,176 @@
+"""Polls of feeds on a local server: only what is new, and no feed harms another."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmpipe.dataset import Execution
+from lmpipe.document import BadRecord, Document, Record
+from lmpipe.errors import InputError
+from lmpipe.settings import HttpSettings, NewsFeeds, NewsSource
+from lmpipe.sources import news
+from lmpipe.sources.download.fetch import fetch
+from tests.sources.download.server import File, Server, serve
+
+PAGE = "<html><head><title>Harbour</title></head><body><article><h1>Harbour</h1>" + "".join(
+    f"<p>Paragraph {n} tells at some length how the new harbour was planned, paid for and built.</p>" for n in range(9)
+)
+
+
+def rss(*ids: str) -> bytes:
+    items = "".join(
+        f"<item><guid>{i}</guid><link>http://host/{i}</link><title>T {i}</title>"
+        f"<description>News {i}.</description></item>"
+        for i in ids
+    )
+    return f'<?xml version="1.0"?><rss version="2.0"><channel><title>Bay</title>{items}</channel></rss>'.encode()
+
+
+def source(server: Server, *paths: str, **changes: Any) -> NewsSource:
+    http = HttpSettings(contact="mail@example.org", requests_per_second=1000, private=True, timeout=0.5, retries=0)
+    given: dict[str, Any] = {"kind": "feeds", "urls": tuple(server.url + path for path in paths), "http": http}
+    return NewsSource(kind="news", name="bay", download=NewsFeeds(**(given | changes)))
+
+
+def poll(source: NewsSource, data: Path) -> list[Path]:
+    return fetch(source, data, data, Execution())
+
+
+def records(source: NewsSource, files: list[Path]) -> list[Record]:
+    return [record for unit in news.units(source, files) for record in news.read(source, unit)]
+
+
+def texts(source: NewsSource, files: list[Path]) -> list[str]:
+    return [record.text for record in records(source, files) if isinstance(record, Document)]
+
+
+def state(data: Path) -> dict[str, Any]:
+    return json.loads((data / "download" / "bay-feeds" / "state.json").read_text())["feeds"]
+
+
+def test_a_second_poll_takes_only_what_is_new(tmp_path: Path) -> None:
+    with serve({"/a": rss("1", "2")}) as server:
+        asked = source(server, "/a")
+        first = poll(asked, tmp_path)
+        server.files["/a"] = File(rss("2", "3"))
+        second = poll(asked, tmp_path)
+        assert poll(asked, tmp_path) == second
+    assert texts(asked, first) == ["News 1.", "News 2."]
+    assert second[:-1] == first
+    assert texts(asked, second) == ["News 1.", "News 2.", "News 3."]
+
+
+def test_an_unchanged_feed_is_asked_with_its_etag_and_sends_nothing(tmp_path: Path) -> None:
+    feed = File(rss("1"), headers={"ETag": '"v1"', "Last-Modified": "Tue, 04 May 2021 10:00:00 GMT"})
+    with serve({"/a": feed}) as server:
+        first = poll(source(server, "/a"), tmp_path)
+        server.files["/a"] = File(status=304)
+        assert poll(source(server, "/a"), tmp_path) == first
+        asked = server.asked("/a")[-1].headers
+    assert (asked["if-none-match"], asked["if-modified-since"]) == ('"v1"', "Tue, 04 May 2021 10:00:00 GMT")
+    assert len(first) == 1
+
+
+def test_numbers_as_ids_stay_apart_by_feed(tmp_path: Path) -> None:
+    with serve({"/a": rss("1"), "/b": rss("1")}) as server:
+        found = records(source(server), poll(source(server, "/a", "/b"), tmp_path))
+        assert [r.native_id for r in found if isinstance(r, Document)] == [server.url + "/a#1", server.url + "/b#1"]
+
+
+BAD: dict[str, Callable[[], File]] = {
+    "dead": lambda: File(status=500, failures=[(500, {})] * 9),
+    "missing": lambda: File(status=404),
+    "dripping": lambda: File(rss("x") * 100, drip=0.05),
+    "huge": lambda: File(bytes(17 << 20)),
+    "redirecting for ever": lambda: File(status=302, headers={"Location": "/bad"}),
+    "redirecting to a file": lambda: File(status=302, headers={"Location": "file:///etc/passwd"}),
+    "gzip bomb": lambda: File(b"\x1f\x8b" + bytes(100), headers={"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_feed_harms_no_other_and_is_left_alone_for_a_while(tmp_path: Path, kind: str) -> None:
+    with serve({"/bad": BAD[kind](), "/good": rss("1")}) as server:
+        asked = source(server, "/bad", "/good")
+        files = poll(asked, tmp_path)
+        before = len(server.asked("/bad"))
+        assert poll(asked, tmp_path) == files
+        assert len(server.asked("/bad")) == before
+        bad = state(tmp_path)[server.url + "/bad"]
+    assert texts(asked, files) == ["News 1."]
+    assert (bad["failures"], bad["error"] != "") == (1, True)
+
+
+def test_an_answer_that_is_no_feed_becomes_one_bad_record(tmp_path: Path) -> None:
+    with serve({"/bad": b"<html>login</html>", "/good": rss("1")}) as server:
+        asked = source(server, "/bad", "/good")
+        files = poll(asked, tmp_path)
+        assert poll(asked, tmp_path) == files
+    bad, good = records(asked, files)
+    assert isinstance(bad, BadRecord)
+    assert isinstance(good, Document)
+    assert bad.raw == b"<html>login</html>"
+    assert "expected an RSS, Atom or CDF feed" in bad.error
+
+
+def test_robots_txt_is_honoured(tmp_path: Path) -> None:
+    with serve({"/robots.txt": b"User-agent: *\nDisallow: /a\n", "/a": rss("1"), "/b": rss("2")}) as server:
+        asked = source(server, "/a", "/b")
+        assert texts(asked, poll(asked, tmp_path)) == ["News 2."]
+        assert server.asked("/a") == []
+
+
+def test_a_moved_feed_is_asked_at_its_new_place_and_a_gone_one_never_again(tmp_path: Path) -> None:
+    moved = File(status=301, headers={"Location": "/new"})
+    with serve({"/old": moved, "/new": rss("1"), "/gone": File(status=410)}) as server:
+        asked = source(server, "/old", "/gone")
+        poll(asked, tmp_path)
+        body = json.loads((tmp_path / "download" / "bay-feeds" / "state.json").read_text())
+        for feed in body["feeds"].values():
+            feed["next"] = 0.0
+        (tmp_path / "download" / "bay-feeds" / "state.json").write_text(json.dumps(body))
+        poll(asked, tmp_path)
+        assert (len(server.asked("/old")), len(server.asked("/new")), len(server.asked("/gone"))) == (1, 2, 1)
+
+
+def test_pages_behind_entries_are_fetched_where_robots_allows(tmp_path: Path) -> None:
+    feed = rss("1", "2").replace(b"http://host", b"{}")
+    with serve({"/robots.txt": b"User-agent: *\nDisallow: /2\n"}) as server:
+        server.files["/a"] = File(feed.replace(b"{}", server.url.encode()))
+        server.files["/1"] = File(PAGE.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
+        asked = source(server, "/a", pages=True)
+        first, second = texts(asked, poll(asked, tmp_path))
+        assert server.asked("/2") == []
+    assert "Paragraph 3 tells" in first
+    assert second == "News 2."
+
+
+def test_a_poll_killed_before_its_state_never_happened(tmp_path: Path) -> None:
+    with serve({"/a": rss("1")}) as server:
+        asked = source(server, "/a")
+        (path,) = poll(asked, tmp_path)
+        (path.parent / "state.json").unlink()
+        orphan = path.with_name("entries-00007.jsonl.gz")
+        orphan.write_bytes(b"half")
+        assert [found.name for found in poll(asked, tmp_path)] == ["entries-00001.jsonl.gz"]
+        assert not orphan.exists()
+        assert texts(asked, [path]) == ["News 1."]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["# mine\n{0}/a\n\n{0}/b\n", '<opml><body><outline xmlUrl="{0}/a"/><outline xmlUrl="{0}/b"/></body></opml>'],
+)
+def test_feeds_can_be_listed_in_a_file(tmp_path: Path, content: str) -> None:
+    with serve({"/a": rss("1"), "/b": rss("2")}) as server:
+        (tmp_path / "list").write_text(content.format(server.url))
+        asked = source(server, feed_list="list")
+        assert texts(asked, poll(asked, tmp_path)) == ["News 1.", "News 2."]
+
+
+def test_no_feed_at_all_is_a_mistake(tmp_path: Path) -> None:
+    with serve({}) as server, pytest.raises(InputError, match="at least one feed"):
+        poll(source(server), tmp_path)
