@@ -34,8 +34,12 @@ MAX_HTML_BYTES = 10 << 20
 """The largest page, decoded from chunks and content codings; see html.MAX_CHARS."""
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-SKIPPED_TYPES = frozenset({"warcinfo", "request", "metadata", "revisit", "conversion", "continuation", "unknown"})
-"""WARC record types that hold no page; conversion (WET) is text that another tool extracted."""
+SKIPPED_TYPES = frozenset({"warcinfo", "request", "metadata", "revisit", "continuation", "unknown"})
+"""WARC record types that hold no page."""
+
+
+UNREADABLE = (BadPageError, UndecodableError, RecordTimeoutError, OSError, ValueError)
+"""What reading one record can raise for its content; FastWARC raises OSError."""
 
 
 class NewsUnit(NamedTuple):
@@ -115,13 +119,7 @@ def read_piece(source: NewsSource, piece: warc.Piece, file: str) -> Record:
             raise BadPageError("WARC headers that cannot be parsed")
         with time_limit():
             return read_record(source, record, origin)
-    except (
-        BadPageError,
-        UndecodableError,
-        RecordTimeoutError,
-        OSError,
-        ValueError,
-    ) as error:  # FastWARC raises OSError for bad content
+    except UNREADABLE as error:
         return BadRecord(origin=origin, error=str(error), raw=piece.data)
 
 
@@ -133,6 +131,8 @@ def read_record(source: NewsSource, record: WarcRecord, origin: Origin) -> Docum
     url = (record.headers.get("WARC-Target-URI") or "").strip("<> ")  # wget writes <URL>
     if not url:
         raise BadPageError("no WARC-Target-URI in the record's headers")
+    if kind == "conversion":
+        return read_conversion(record, url, origin)
     response = read_response(record)
     if response.status != 200:
         return Skipped(reason="status")
@@ -142,6 +142,27 @@ def read_record(source: NewsSource, record: WarcRecord, origin: Origin) -> Docum
     if not page.text:
         return Skipped(reason="empty")
     return document(page, url, record.record_date, origin)
+
+
+def read_conversion(record: WarcRecord, url: str, origin: Origin) -> Document | Skipped:
+    """Take the text that another tool extracted (Common Crawl's WET) as it is; its first line is the title."""
+    if not (record.headers.get("Content-Type") or "").startswith("text/plain"):
+        return Skipped(reason="conversion")
+    text, _ = decode(record.reader.read(), None, "utf-8")
+    title, _, _ = text.strip().partition("\n")
+    if not title:
+        return Skipped(reason="empty")
+    languages = record.headers.get("WARC-Identified-Content-Language") or ""
+    captured = record.record_date
+    return Document(
+        native_id=url,
+        title=title.strip(),
+        text=text.strip(),
+        origin=origin,
+        url=url,
+        created=captured.astimezone(UTC).replace(microsecond=0) if captured else None,
+        meta={"declared_lang": languages} if languages else {},
+    )
 
 
 def read_response(record: WarcRecord) -> Response:
@@ -172,6 +193,7 @@ def document(page: Page, url: str, captured: datetime | None, origin: Origin) ->
     """Make a page a document."""
     created = page.date or (captured.astimezone(UTC).replace(microsecond=0) if captured else None)
     meta = {"author": page.author, "site": page.site, "canonical": page.canonical, "declared_lang": page.lang}
+    meta["licence_hint"] = page.licence
     return Document(
         native_id=url,
         title=page.title,

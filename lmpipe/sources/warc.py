@@ -31,6 +31,9 @@ ARC_LINE = re.compile(
 )
 """URL (spaces occur), address, date, type, length (Internet Archive, ARC file format version 1)."""
 
+NEXT_RECORD = re.compile(rb"(\r?\n\r?\n)(?=WARC/\d\.\d+[ \t]*\r?\nWARC-|WARC/\d\.\d+[ \t]*\r?\nContent-)")
+"""Where a record begins inside another whose length is wrong."""
+
 CONTENT_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 HEADERS_END = re.compile(rb"\r?\n\r?\n")
 
@@ -227,16 +230,31 @@ def record_size(buffer: bytes) -> int | None:
 
 
 def take_record(stream: Readable, buffer: bytes, size: int) -> tuple[Piece, bytes]:
-    """Take `size` bytes as a record; one that is too large is read past, never held."""
+    """Take `size` bytes as a record; one that is too large is read past, never held.
+
+    A length that is too long would swallow the next record: where no record follows and one begins inside,
+    only what stands before that is taken, as damaged.
+    """
     if size <= MAX_RECORD_BYTES:
-        buffer = refill(stream, buffer, size)
-        error = None if len(buffer) >= size else f"record of {size} bytes cut off after {len(buffer)}"
-        return Piece(0, min(size, len(buffer)), buffer[:size], error), buffer[size:]
+        buffer = refill(stream, buffer, size + MAX_HEADER_BYTES)
+        whole = len(buffer) >= size and (not buffer[size:].strip(b"\r\n") or begins_record(buffer[size:]))
+        if not whole and (swallowed := NEXT_RECORD.search(buffer, 1, size)):
+            end = swallowed.end(1)
+            error = f"record of {size} bytes, but another begins after {end}"
+            return Piece(0, end, buffer[:end], error), buffer[end:]
+        cut = None if len(buffer) >= size else f"record of {size} bytes cut off after {len(buffer)}"
+        return Piece(0, min(size, len(buffer)), buffer[:size], cut), buffer[size:]
     left = size - len(buffer)
     while left > 0 and (block := stream.read(min(left, CHUNK))):
         left -= len(block)
     error = f"record of {size} bytes; at most {MAX_RECORD_BYTES} are read"
     return Piece(0, size - max(left, 0), buffer[:CHUNK], error), buffer[size:]
+
+
+def begins_record(after: bytes) -> bool:
+    """Tell whether the next record stands behind a record."""
+    after = after.lstrip(b"\r\n")
+    return (WARC_LINE.match(after) or ARC_LINE.match(after)) is not None
 
 
 def take_garbage(stream: Readable, buffer: bytes) -> tuple[Piece, bytes]:
@@ -255,11 +273,26 @@ def take_garbage(stream: Readable, buffer: bytes) -> tuple[Piece, bytes]:
         buffer, length = buffer[done:] + block, length + done
 
 
+def with_crlf(data: bytes) -> bytes:
+    """End the lines of a WARC record's HTTP headers as FastWARC wants them, where a server sent bare newlines."""
+    start = HEADERS_END.search(data, 0, MAX_HEADER_BYTES)
+    if start is None or not data.startswith(b"HTTP/", start.end()):
+        return data
+    end = data.find(b"\n\n", start.end(), start.end() + MAX_HEADER_BYTES)
+    headers = data[start.end() : end + 2]
+    length = CONTENT_LENGTH.search(data, 0, start.start() + 1)
+    if end < 0 or b"\r" in headers or length is None:
+        return data
+    grown = int(length[1]) + headers.count(b"\n")
+    before = data[: length.start(1)] + b"%d" % grown + data[length.end(1) : start.end()]
+    return before + headers.replace(b"\n", b"\r\n") + data[end + 2 :]
+
+
 def as_warc(data: bytes) -> bytes:
     """Put WARC headers in place of an ARC record's line, so that one reader serves both."""
     found = ARC_LINE.match(data)
     if found is None:
-        return data
+        return with_crlf(data)
     url, date, kind = found[1], found[3].ljust(14, b"0"), found[4]
     is_http = url.lower().startswith((b"http:", b"https:"))
     stamp = b"%s-%s-%sT%s:%s:%sZ" % (date[:4], date[4:6], date[6:8], date[8:10], date[10:12], date[12:14])

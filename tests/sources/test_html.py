@@ -105,3 +105,39 @@ def test_extract_gives_encodable_text_for_any_page(html: str, library: Library) 
 def test_headline_that_repeats_the_title_is_dropped_from_the_text() -> None:
     assert without_headline("A Title\nThe body.", "A Title") == "The body."
     assert without_headline("Another line\nThe body.", "A Title") == "Another line\nThe body."
+
+
+STORY = "The bridge was opened on Monday. " * 20
+
+
+@pytest.mark.parametrize(
+    ("head", "licence"),
+    [
+        ('<link rel="license" href="https://licences.example/by">', "https://licences.example/by"),
+        ("<a href='https://licences.example/by' rel='nofollow license'>x</a>", "https://licences.example/by"),
+        ("<a href='https://licences.example/by' rel='license nofollow'>x</a>", "https://licences.example/by"),
+        (
+            "under http://creativecommons.org/licenses/by-sa/4.0/deed",
+            "http://creativecommons.org/licenses/by-sa/4.0/deed",
+        ),
+        ('<meta name="dc.rights" content="(c) Bay &amp; Sons">', "(c) Bay & Sons"),
+        ('{"@type": "NewsArticle", "license": "https://licences.example/x"}', "https://licences.example/x"),
+        ("a driving licence", ""),
+    ],
+)
+def test_extract_keeps_a_hint_at_the_licence(head: str, licence: str) -> None:
+    html = f"<html><head>{head}</head><body><p>{STORY}</p></body></html>"
+    assert extract(html, "resiliparse").licence == licence
+
+
+def test_extract_with_resiliparse_takes_what_meta_elements_say() -> None:
+    head = (
+        '<meta property="og:title" content="Bridge opens"><meta name="author" content="Ada Quill">'
+        '<meta property="article:published_time" content="2021-05-04T08:00:00Z">'
+        '<meta property="og:site_name" content="Bay">'
+    )
+    html = f"<html><head>{head}<title>x</title></head><body><p>{STORY}</p></body></html>"
+    page = extract(html, "resiliparse")
+    assert (page.title, page.author, page.site) == ("Bridge opens", "Ada Quill", "Bay")
+    assert page.date is not None
+    assert page.date.isoformat() == "2021-05-04T00:00:00+00:00"

@@ -73,7 +73,7 @@ def test_read_makes_a_response_a_document(tmp_path: Path) -> None:
         (record(b"GET / HTTP/1.1\r\n\r\n", kind="request"), "request"),
         (record(b"a: b", kind="metadata"), "metadata"),
         (record(http(b""), kind="revisit"), "revisit"),
-        (record(b"text", kind="conversion"), "conversion"),
+        (record(b" ", kind="conversion"), "empty"),
         (record(http(page(1), status="404 Not Found")), "status"),
         (record(http(b"%PDF", kind="application/pdf")), "not_html"),
         (record(http(b"<html><body></body></html>")), "empty"),
@@ -271,3 +271,33 @@ def test_read_survives_any_edit_of_a_plain_archive(tmp_path: Path, at: int, inse
     for found in records:
         if isinstance(found, BadRecord):
             assert found.error
+
+
+def test_read_takes_a_wet_record_as_text(tmp_path: Path) -> None:
+    wet = record(b"Bridge opens\nWalkers came.\n", kind="conversion")
+    (document,) = read(tmp_path / "a.wet.gz", gzip.compress(wet))
+    assert isinstance(document, Document)
+    assert (document.title, document.text) == ("Bridge opens", "Bridge opens\nWalkers came.")
+
+
+def test_read_accepts_http_headers_with_bare_newlines(tmp_path: Path) -> None:
+    block = b"HTTP/1.1 200 OK\nContent-Type: text/html\n\n" + page(1)
+    found = read(tmp_path / "a.warc", record(block) + pages(2)[1])
+    assert [r.text[:2] for r in found if isinstance(r, Document)] == ["1:", "1:"]
+
+
+@pytest.mark.parametrize("more", [40, 10_000])
+def test_read_keeps_the_record_that_a_wrong_length_would_swallow(tmp_path: Path, more: int) -> None:
+    first, second, third = pages(3)
+    length = first.index(b"Content-Length: ") + 16
+    end = first.index(b"\r\n", length)
+    wrong = first[:length] + str(int(first[length:end]) + more).encode() + first[end:]
+    found = read(tmp_path / "a.warc", wrong + second + third)
+    assert ids(found) == ["https://bay.example/1", "https://bay.example/2"]
+    assert [type(r) for r in found[:1]] == [BadRecord]
+
+
+def test_read_leaves_a_record_whole_that_quotes_another(tmp_path: Path) -> None:
+    quoting = record(http(page(1) + b"<pre>\r\n\r\n" + record(b"x") + b"</pre>"))
+    found = read(tmp_path / "a.warc", quoting + pages(2)[1])
+    assert tally(found) == {"Document": 2}
