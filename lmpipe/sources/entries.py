@@ -48,8 +48,8 @@ def read_line(source: NewsSource, raw: Raw, line: dict[str, Any]) -> Record:
     # An id such as 1234 is unique in its feed only; an address is unique everywhere.
     if not urlsplit(entry.id).scheme:
         entry = entry._replace(id=f"{line['feed']}#{entry.id}")
-    found = read_page(source, raw, entry, line) if "page" in line else None
-    found = found or read_entry(entry, raw.name, raw.origin)
+    page = read_page(source, raw, entry, line) if "page" in line else None
+    found: Record = page or read_entry(entry, raw.name, raw.origin)
     if isinstance(found, Document):
         found.meta["feed"] = line["feed"]
     return found
