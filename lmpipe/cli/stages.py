@@ -54,7 +54,7 @@ SourceOption = Annotated[list[str] | None, typer.Option("--source", help="Only t
 def download(recipe: Recipe, data: Data = DATA, workers: Workers = 1, source: SourceOption = None) -> None:
     """Fetch what the download tables of a recipe name: dumps, archives, feeds, books.
 
-    What is there already is not fetched again; a cut transfer goes on where it was cut.
+    Needs the network; what is there already is not fetched again, a cut transfer goes on where it was cut.
 
     Example: lmpipe download recipe.toml --source wiki-zh
     """

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 
 COMMANDS = [
-    "run", "ingest", "clean", "decide", "dedup", "split", "tokenizer", "encode", "pack", "train", "evaluate", "record",
+    "run", "download", "ingest", "clean", "decide", "dedup", "split", "tokenizer", "encode", "pack", "train", "evaluate", "record",
     "sql", "show", "report", "doctor",
 ]  # fmt: skip
 
