@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from prefect import flow, task
+from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later
 from flows.record import record
@@ -14,6 +15,7 @@ from flows.watch import run_name, watching
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
+from lmpipe.curate.near import near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, open_dataset
 from lmpipe.recipe import load_recipe
@@ -45,6 +47,23 @@ def find_duplicates(recipe: Path, data: Path, decided: list[Path], workers: int)
     with watching("find duplicates") as tell:
         execution = Execution(workers=workers, progress=tell)
         return dedup([open_dataset(d) for d in decided], settings.name, data, settings.dedup, execution).folder
+
+
+@task(task_run_name="sign {decided.name}")
+def sign_source(recipe: Path, data: Path, decided: Path, workers: int) -> Path:
+    """Sign a source's kept documents, so that near duplicates meet."""
+    with watching(f"sign {decided.name}") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return sign(open_dataset(decided), data, load_recipe(recipe).dedup, execution).folder
+
+
+@task(task_run_name="find near duplicates")
+def find_near_duplicates(recipe: Path, data: Path, exact: Path, signed: list[Path], workers: int) -> Path:
+    """Find the documents whose text stands elsewhere but for a few words, over all sources."""
+    with watching("find near duplicates") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        signatures = [open_dataset(folder) for folder in signed]
+        return near(open_dataset(exact), signatures, data, load_recipe(recipe).dedup, execution).folder
 
 
 @task(task_run_name="split")
@@ -97,12 +116,16 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
     """
     cleaned = [later(clean_source, recipe, data, folder, workers) for folder in documents]
     decided = [later(decide_source, recipe, data, future, workers) for future in cleaned]
-    duplicates = later(find_duplicates, recipe, data, decided, workers)
+    exact = duplicates = later(find_duplicates, recipe, data, decided, workers)
+    signed: list[PrefectFuture[Path]] = []
+    if load_recipe(recipe).dedup.near:
+        signed = [later(sign_source, recipe, data, future, workers) for future in decided]
+        duplicates = later(find_near_duplicates, recipe, data, duplicates, signed, workers)
     chosen = later(split_documents, recipe, data, duplicates, workers)
     learnt = later(learn_tokenizer, recipe, data, chosen)
     encoded = later(encode_documents, data, chosen, learnt, workers)
     packed = later(pack_tokens, recipe, data, encoded, workers)
-    later(record, data, [*cleaned, *decided, duplicates, chosen, learnt, encoded, packed]).result()
+    later(record, data, [*cleaned, *decided, exact, *signed, duplicates, chosen, learnt, encoded, packed]).result()
     return packed.result()
 
 

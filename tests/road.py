@@ -9,6 +9,7 @@ from pathlib import Path
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
+from lmpipe.curate.near import near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import LmpipeError
@@ -26,14 +27,16 @@ def walk(path: Path, data: Path, workers: int, last: str = "tokens") -> list[Man
     documents = [ingest(source, path.parent, data, run) for source in recipe.sources]
     cleaned = [clean(manifest, data, recipe.clean, run) for manifest in documents]
     decided = [decide(manifest, data, recipe.profile, run) for manifest in cleaned]
-    duplicates = dedup(decided, recipe.name, data, recipe.dedup, run)
+    exact = dedup(decided, recipe.name, data, recipe.dedup, run)
+    signed = [sign(manifest, data, recipe.dedup, run) for manifest in decided]
+    duplicates = near(exact, signed, data, recipe.dedup, run)
     chosen = split(duplicates, data, recipe.split, recipe.seed, run)
     if last == "split":
-        return [*documents, *cleaned, *decided, duplicates, chosen]
+        return [*documents, *cleaned, *decided, exact, *signed, duplicates, chosen]
     learnt = tokenizer(chosen, data, recipe.tokenizer, recipe.seed, path.parent, run)
     encoded = encode(chosen, learnt, data, run)
     packed = pack(encoded, data, recipe.tokens, recipe.seed, run)
-    return [*documents, *cleaned, *decided, duplicates, chosen, learnt, encoded, packed]
+    return [*documents, *cleaned, *decided, exact, *signed, duplicates, chosen, learnt, encoded, packed]
 
 
 def fingerprints(data: Path) -> dict[str, str]:

@@ -133,19 +133,25 @@ def decide(recipe: Recipe, cleaned: Folders, data: Data = DATA, workers: Workers
 
 
 def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers = 2) -> None:
-    """Find duplicates over all sources.
+    """Find exact duplicates over all sources, then near ones if the recipe wants them.
 
     Needs the decided datasets of every source, in the recipe's order.
 
     Example: lmpipe dedup flows/recipes/demo.toml data/decide/*
     """
     from lmpipe.curate.dedup import dedup as stage
+    from lmpipe.curate.near import near, sign
     from lmpipe.dataset import open_dataset
     from lmpipe.recipe import load_recipe
 
     settings = load_recipe(recipe)
+    manifests = [open_dataset(d) for d in decided]
     with executing("dedup", workers) as execution:
-        made(stage([open_dataset(d) for d in decided], settings.name, data, settings.dedup, execution))
+        found = stage(manifests, settings.name, data, settings.dedup, execution)
+        if settings.dedup.near:
+            signed = [sign(manifest, data, settings.dedup, execution) for manifest in manifests]
+            found = near(found, signed, data, settings.dedup, execution)
+        made(found)
 
 
 def split(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Workers = 2) -> None:

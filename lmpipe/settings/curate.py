@@ -56,6 +56,9 @@ class DedupSettings:
     """Look for near duplicates too."""
     shingle: int = 5
     """Words per shingle; characters where a text has fewer than ten times as many words."""
+    shingle_chinese: int = 3
+    """The same for Chinese, whose words are shorter: two editions of one novel agree in 191 of 204 chapters by 3,
+    in 158 by 5."""
     bands: int = 14
     """Bands of the signature; 14 x 8 is FineWeb's choice and finds 92 % of pairs at 0.8."""
     rows: int = 8
