@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.futures import PrefectFuture
 
-from flows.order import ONE_BY_ONE, later
+from flows.order import ONE_BY_ONE, later, results
 from flows.record import record
 from flows.watch import run_name, watching
 from lmpipe.dataset import Execution
@@ -57,9 +57,8 @@ def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
             later(download_source, recipe, data, source.name) if remote else []
         )
         read.append(later(ingest_source, recipe, data, source.name, files, workers))
-    recorded = later(record, data, read)
-    folders = [future.result() for future in read]
-    recorded.result()
+    folders = results(read)
+    later(record, data, read).result()
     return folders
 
 

@@ -1,5 +1,6 @@
 """How tasks of one flow follow each other: one after the other, with arrows in the UI's graph."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
 from prefect import Task
@@ -15,3 +16,8 @@ ONE_BY_ONE = cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_wor
 def later(task: Task[..., Result], *arguments: Any) -> PrefectFuture[Result]:
     """Submit a task whose arguments may be futures; Prefect draws the arrows of the graph from them."""
     return task.submit(*arguments, return_state=False)
+
+
+def results(futures: Iterable[PrefectFuture[Result]]) -> list[Result]:
+    """Wait for tasks in their order, so that a failed one ends the flow with its own sentence, not its followers'."""
+    return [future.result() for future in futures]

@@ -9,13 +9,13 @@ from pathlib import Path
 from prefect import flow, task
 from prefect.futures import PrefectFuture
 
-from flows.order import ONE_BY_ONE, later
+from flows.order import ONE_BY_ONE, later, results
 from flows.record import record
 from flows.watch import run_name, watching
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
-from lmpipe.curate.near import near, sign
+from lmpipe.curate.near import candidates, near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, open_dataset
 from lmpipe.recipe import load_recipe
@@ -57,13 +57,24 @@ def sign_source(recipe: Path, data: Path, decided: Path, workers: int) -> Path:
         return sign(open_dataset(decided), data, load_recipe(recipe).dedup, execution).folder
 
 
-@task(task_run_name="find near duplicates")
-def find_near_duplicates(recipe: Path, data: Path, exact: Path, signed: list[Path], workers: int) -> Path:
-    """Find the documents whose text stands elsewhere but for a few words, over all sources."""
-    with watching("find near duplicates") as tell:
+@task(task_run_name="propose near duplicates")
+def propose_near_duplicates(recipe: Path, data: Path, exact: Path, signed: list[Path], workers: int) -> Path:
+    """Find the pairs of documents whose signatures meet, over all sources."""
+    with watching("propose near duplicates") as tell:
         execution = Execution(workers=workers, progress=tell)
         signatures = [open_dataset(folder) for folder in signed]
-        return near(open_dataset(exact), signatures, data, load_recipe(recipe).dedup, execution).folder
+        return candidates(open_dataset(exact), signatures, data, load_recipe(recipe).dedup, execution).folder
+
+
+@task(task_run_name="find near duplicates")
+def find_near_duplicates(
+    recipe: Path, data: Path, exact: Path, signed: list[Path], proposed: Path, workers: int
+) -> Path:
+    """Compare those pairs truly; of those that are alike, one document survives."""
+    with watching("find near duplicates") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        inputs = open_dataset(exact), [open_dataset(folder) for folder in signed], open_dataset(proposed)
+        return near(*inputs, data, load_recipe(recipe).dedup, execution).folder
 
 
 @task(task_run_name="split")
@@ -117,16 +128,20 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
     cleaned = [later(clean_source, recipe, data, folder, workers) for folder in documents]
     decided = [later(decide_source, recipe, data, future, workers) for future in cleaned]
     exact = duplicates = later(find_duplicates, recipe, data, decided, workers)
-    signed: list[PrefectFuture[Path]] = []
+    extra: list[PrefectFuture[Path]] = []
     if load_recipe(recipe).dedup.near:
         signed = [later(sign_source, recipe, data, future, workers) for future in decided]
-        duplicates = later(find_near_duplicates, recipe, data, duplicates, signed, workers)
+        proposed = later(propose_near_duplicates, recipe, data, exact, signed, workers)
+        duplicates = later(find_near_duplicates, recipe, data, exact, signed, proposed, workers)
+        extra = [*signed, proposed]
     chosen = later(split_documents, recipe, data, duplicates, workers)
     learnt = later(learn_tokenizer, recipe, data, chosen)
     encoded = later(encode_documents, data, chosen, learnt, workers)
     packed = later(pack_tokens, recipe, data, encoded, workers)
-    later(record, data, [*cleaned, *decided, exact, *signed, duplicates, chosen, learnt, encoded, packed]).result()
-    return packed.result()
+    made = [*cleaned, *decided, exact, *extra, duplicates, chosen, learnt, encoded, packed]
+    folders = results(made)
+    later(record, data, made).result()
+    return folders[-1]
 
 
 if __name__ == "__main__":

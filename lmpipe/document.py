@@ -43,6 +43,18 @@ QUARANTINE = pa.schema(
 )
 """One row per record that could not be read; raw holds its first RAW_BYTES bytes."""
 
+REDIRECTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("title", pa.string()),
+        ("target", pa.string()),
+        ("revision", pa.string()),
+        ("created", pa.timestamp("s", tz="UTC")),
+    ]
+)
+"""One row per page that only leads to another, where a recipe keeps them; target is a title, without #section."""
+
 RAW_BYTES = 1 << 20
 """Bytes of a bad record that are kept: enough to repair almost any, and a bound on memory."""
 
@@ -97,6 +109,19 @@ class Skipped:
     """One word; counted as skipped.<reason>."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect(Skipped):
+    """A skipped redirect that the recipe wants to keep, as a row of REDIRECTS."""
+
+    native_id: str
+    title: str
+    target: str | None
+    """The title it leads to, if it says so."""
+    revision: str | None
+    created: datetime | None
+    """UTC; second precision."""
+
+
 Record = Document | BadRecord | Skipped
 """What reading a source yields, one for every record of its files."""
 
@@ -140,3 +165,19 @@ def quarantine_batch(records: Iterable[BadRecord], source: str) -> pa.RecordBatc
         {"source": source, "origin": r.origin._asdict(), "error": r.error, "raw": r.raw[:RAW_BYTES]} for r in records
     ]
     return pa.RecordBatch.from_pylist(rows, schema=QUARANTINE)
+
+
+def redirect_batch(records: Iterable[Redirect], source: str) -> pa.RecordBatch:
+    """Lay out redirects as rows of REDIRECTS."""
+    rows = [
+        {
+            "id": f"{source}:{r.native_id}",
+            "source": source,
+            "title": r.title,
+            "target": r.target,
+            "revision": r.revision,
+            "created": r.created,
+        }
+        for r in records
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=REDIRECTS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
-from lmpipe.curate.near import near, sign
+from lmpipe.curate.near import candidates, near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import LmpipeError
@@ -29,14 +29,15 @@ def walk(path: Path, data: Path, workers: int, last: str = "tokens") -> list[Man
     decided = [decide(manifest, data, recipe.profile, run) for manifest in cleaned]
     exact = dedup(decided, recipe.name, data, recipe.dedup, run)
     signed = [sign(manifest, data, recipe.dedup, run) for manifest in decided]
-    duplicates = near(exact, signed, data, recipe.dedup, run)
+    proposed = candidates(exact, signed, data, recipe.dedup, run)
+    duplicates = near(exact, signed, proposed, data, recipe.dedup, run)
     chosen = split(duplicates, data, recipe.split, recipe.seed, run)
     if last == "split":
-        return [*documents, *cleaned, *decided, exact, *signed, duplicates, chosen]
+        return [*documents, *cleaned, *decided, exact, *signed, proposed, duplicates, chosen]
     learnt = tokenizer(chosen, data, recipe.tokenizer, recipe.seed, path.parent, run)
     encoded = encode(chosen, learnt, data, run)
     packed = pack(encoded, data, recipe.tokens, recipe.seed, run)
-    return [*documents, *cleaned, *decided, exact, *signed, duplicates, chosen, learnt, encoded, packed]
+    return [*documents, *cleaned, *decided, exact, *signed, proposed, duplicates, chosen, learnt, encoded, packed]
 
 
 def fingerprints(data: Path) -> dict[str, str]:

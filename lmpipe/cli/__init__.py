@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import look, run, stages
+from lmpipe.cli import curate, dumps, look, run, stages
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 run.add_to(app)
 stages.add_to(app)
+dumps.add_to(app)
+curate.add_to(app)
 look.add_to(app)
 
 

@@ -116,20 +116,46 @@ def clean(recipe: Recipe, documents: Folders, data: Data = DATA, workers: Worker
             made(stage(open_dataset(folder), data, load_recipe(recipe).clean, execution))
 
 
-def decide(recipe: Recipe, cleaned: Folders, data: Data = DATA, workers: Workers = 2) -> None:
-    """Lay the recipe's filter profile over the signals.
+WhatIfOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--what-if",
+        help="Change nothing, but show what profile.name=X or profile.rules.LANG.SIGNAL.min=X would; repeatable.",
+    ),
+]
+Cleaned = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Cleaned datasets' folders; the newest of each source otherwise.", show_default=False),
+]
+SampleOption = Annotated[int, typer.Option("--sample", min=0, help="With --what-if: changed texts to show, each way.")]
+
+
+def decide(
+    recipe: Recipe,
+    cleaned: Cleaned = None,
+    data: Data = DATA,
+    workers: Workers = 2,
+    what_if: WhatIfOption = None,
+    sample: SampleOption = 3,
+) -> None:
+    """Lay the recipe's filter profile over the signals, or show what another threshold would change.
 
     Needs cleaned datasets.
 
-    Example: lmpipe decide flows/recipes/demo.toml data/clean/wiki-en-*
+    Example: lmpipe decide flows/recipes/demo.toml --what-if profile.rules.en.words.min=50
     """
+    from lmpipe.cli.curate import newest_cleaned, print_what_if
     from lmpipe.curate.decide import decide as stage
     from lmpipe.dataset import open_dataset
     from lmpipe.recipe import load_recipe
 
-    for folder in cleaned:
-        with executing(f"decide {folder.name}", workers) as execution:
-            made(stage(open_dataset(folder), data, load_recipe(recipe).profile, execution))
+    manifests = [open_dataset(folder) for folder in cleaned] if cleaned else newest_cleaned(recipe, data)
+    if what_if:
+        print_what_if(recipe, manifests, data, what_if, sample)
+        return
+    for manifest in manifests:
+        with executing(f"decide {manifest.name}", workers) as execution:
+            made(stage(manifest, data, load_recipe(recipe).profile, execution, recipe.parent))
 
 
 def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers = 2) -> None:
@@ -140,7 +166,7 @@ def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers 
     Example: lmpipe dedup flows/recipes/demo.toml data/decide/*
     """
     from lmpipe.curate.dedup import dedup as stage
-    from lmpipe.curate.near import near, sign
+    from lmpipe.curate.near import candidates, near, sign
     from lmpipe.dataset import open_dataset
     from lmpipe.recipe import load_recipe
 
@@ -150,7 +176,8 @@ def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers 
         found = stage(manifests, settings.name, data, settings.dedup, execution)
         if settings.dedup.near:
             signed = [sign(manifest, data, settings.dedup, execution) for manifest in manifests]
-            found = near(found, signed, data, settings.dedup, execution)
+            proposed = candidates(found, signed, data, settings.dedup, execution)
+            found = near(found, signed, proposed, data, settings.dedup, execution)
         made(found)
 
 

@@ -1,23 +1,29 @@
 """The decide stage: lay a profile's thresholds over the signals; a join, not a loop over texts.
 
 Every document gets a row: reason is null where it is kept, else names the first signal (in the
-order of the schema) that lies outside its bounds, with its value and the threshold it missed. The
-rows carry what deduplication and splitting need, so that those read nothing else.
+order of the schema) that lies outside its bounds, with its value and the threshold it missed. A signal
+that is null (not measured for this language) is inside any bounds. A tag such as pt-BR takes the rules of pt where
+it has none of its own. Documents that were taken down
+(forget.py) are dropped as "forgotten" whatever they measure. The rows carry what deduplication and
+splitting need, so that those read nothing else.
 """
 
-import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
 
 from lmpipe.curate.engine import engine, rows
-from lmpipe.curate.profiles import MEASURED, load_profile, thresholds
+from lmpipe.curate.forget import FORGOTTEN, forgotten_ids
+from lmpipe.curate.guard import check_guard
+from lmpipe.curate.profiles import MEASURED, Profile, load_profile, resolved, thresholds
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
-from lmpipe.errors import GuardError
-from lmpipe.settings import Bounds, ProfileSettings
+from lmpipe.settings import ProfileSettings
+from lmpipe.storage import digest
 
-VERSION = 1
+VERSION = 2
 DECISIONS = pa.schema(
     [
         ("id", pa.string()),
@@ -35,15 +41,17 @@ DECISIONS = pa.schema(
 )
 """One row per cleaned document, in the order of its shard."""
 
-SQL = f"""
+SQL = """
 with
 measured as (select *, file_row_number as row from read_parquet($signals, file_row_number = true)),
 long as (
-    unpivot (select row, lang, {", ".join(f"{name}::double as {name}" for name in MEASURED)} from measured)
-    on {", ".join(MEASURED)} into name signal value value
+    unpivot (select row, lang, {columns} from measured) on {names} into name signal value value
 ),
+languages as (select distinct lang from thresholds),
 ruled as (
-    select *, case when lang in (select lang from thresholds) then lang else 'any' end as rules_of from long
+    select *, case when lang in (from languages) then lang
+        when split_part(lang, '-', 1) in (from languages) then split_part(lang, '-', 1) else 'any' end as rules_of
+    from long
 ),
 violations as (
     select row, position, value, ruled.signal || if(value < "min", '.min', '.max') as reason,
@@ -56,8 +64,11 @@ first_violation as (
         min_by(threshold, position) as threshold
     from violations group by row
 )
-select id, source, lang, created, work, text_sha256, bytes, words, reason, value, threshold
-from measured left join first_violation using (row) order by row
+select measured.id, source, lang, created, work, text_sha256, bytes, words,
+    if(forgotten.id is null, reason, $forgotten) as reason, if(forgotten.id is null, value, null) as value,
+    if(forgotten.id is null, threshold, null) as threshold
+from measured left join first_violation using (row) left join forgotten on forgotten.id = measured.id
+order by row
 """
 
 
@@ -65,27 +76,29 @@ class DecideUnit(NamedTuple):
     """One unit's arguments."""
 
     signals: Path
-    profile: dict[str, dict[str, Bounds]]
+    profile: Profile
+    forgotten: Sequence[str]
+    """Ids of this source that were taken down."""
 
 
-def decide(cleaned: Manifest, data: Path, settings: ProfileSettings, execution: Execution) -> Manifest:
+def decide(
+    cleaned: Manifest, data: Path, settings: ProfileSettings, execution: Execution, base: Path = Path()
+) -> Manifest:
     """Decide every document of one source into DATA/decide/<source>-<fingerprint8>/.
 
-    Raises GuardError when the profile drops more than its guard share.
+    `base` is the recipe's folder, from which a profile of one's own is named. What was taken down is read
+    from DATA/forgotten.jsonl. Raises GuardError when the profile drops more than its guard share of the
+    source or of one of its languages.
     """
-    profile = load_profile(settings)
-    resolved = {language: {s: dataclasses.asdict(b) for s, b in rules.items()} for language, rules in profile.items()}
-    plan = Plan(
-        stage="decide",
-        name=cleaned.name,
-        version=VERSION,
-        settings={"profile": settings.name, "rules": resolved},
-        inputs=(cleaned.reference,),
-    )
-    units = [DecideUnit(signals, profile) for signals in cleaned.paths("signals")]
+    profile, forgotten = load_profile(settings, base), forgotten_ids(data, cleaned.name)
+    body = {"profile": settings.name, "rules": resolved(profile)}
+    if forgotten:  # the fingerprint of a source changes only where something of it was taken down
+        body["forgotten"] = {"documents": len(forgotten), "sha256": digest(forgotten)}
+    plan = Plan(stage="decide", name=cleaned.name, version=VERSION, settings=body, inputs=(cleaned.reference,))
+    units = [DecideUnit(signals, profile, forgotten) for signals in cleaned.paths("signals")]
 
     def check(counts: dict[str, int], folder: Path) -> None:
-        check_guard(cleaned.name, settings, counts)
+        check_guard(cleaned.name, settings, folder)
 
     return build(plan, data, decide_unit, units, execution, check)
 
@@ -93,8 +106,7 @@ def decide(cleaned: Manifest, data: Path, settings: ProfileSettings, execution: 
 def decide_unit(unit: DecideUnit, output: UnitOutput) -> None:
     """Decide the documents of one shard and count them by reason."""
     with engine(output.folder) as connection, output.writing("decisions", DECISIONS) as append:
-        connection.register("thresholds", thresholds(unit.profile))
-        for batch in rows(connection, SQL, {"signals": str(unit.signals)}, DECISIONS):
+        for batch in decisions(connection, unit):
             append(batch)
             output.count("in", batch.num_rows)
             for entry in batch.column("reason").value_counts().to_pylist():
@@ -102,14 +114,10 @@ def decide_unit(unit: DecideUnit, output: UnitOutput) -> None:
                 output.count(key, entry["counts"])
 
 
-def check_guard(name: str, settings: ProfileSettings, counts: dict[str, int]) -> None:
-    """Stop a run whose profile drops more of a source than its guard allows."""
-    total = counts.get("in", 0)
-    dropped = {key: number for key, number in counts.items() if key.startswith("dropped.")}
-    if sum(dropped.values()) > settings.guard * total:
-        worst = sorted(dropped.items(), key=lambda item: -item[1])[:3]
-        raise GuardError(
-            f"source {name}: profile '{settings.name}' drops {sum(dropped.values())} of {total} documents, more than"
-            f" profile.guard = {settings.guard:g}; mostly {dict(worst)}. Loosen these thresholds in [profile.rules],"
-            " or raise the guard."
-        )
+def decisions(connection: duckdb.DuckDBPyConnection, unit: DecideUnit) -> Iterator[pa.RecordBatch]:
+    """Stream one shard's rows of DECISIONS, in order; reads only the signals that have thresholds."""
+    ruled = sorted({signal for rules in unit.profile.values() for signal in rules} or {"words"}, key=MEASURED.index)
+    connection.register("thresholds", thresholds(unit.profile))
+    connection.register("forgotten", pa.table({"id": pa.array(unit.forgotten, pa.string())}))
+    sql = SQL.format(columns=", ".join(f"{name}::double as {name}" for name in ruled), names=", ".join(ruled))
+    return rows(connection, sql, {"signals": str(unit.signals), "forgotten": FORGOTTEN}, DECISIONS)

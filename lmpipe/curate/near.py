@@ -168,14 +168,18 @@ def signature_row(decision: dict[str, Any], place: int, hashed: Hashes, signer: 
 
 
 def near(
-    exact: Manifest, signed: Sequence[Manifest], data: Path, settings: DedupSettings, execution: Execution
+    exact: Manifest,
+    signed: Sequence[Manifest],
+    proposed: Manifest,
+    data: Path,
+    settings: DedupSettings,
+    execution: Execution,
 ) -> Manifest:
     """Add near duplicates to the exact ones in DATA/near/<recipe>-<fingerprint8>/, role "duplicates".
 
-    `signed` holds the signatures of all sources in the recipe's order. Raises GuardError when a source would
-    lose more than its guard share.
+    `signed` holds the signatures of all sources in the recipe's order, `proposed` their candidates.
+    Raises GuardError when a source would lose more than its guard share.
     """
-    proposed = candidates(exact, signed, data, settings, execution)
     decided = inputs_of(exact, "decide")
     cleaned = [c for d in decided for c in inputs_of(d, "clean")]
     inputs = (*(d.reference for d in decided), exact.reference, proposed.reference)

@@ -1,9 +1,10 @@
 """Turn bytes into text without ever guessing in silence.
 
 A wrong codec rarely fails: Latin-1 accepts every byte, GB18030 nearly every one, and the mojibake then
-trains the model. So the order is fixed (what the recipe says, byte order mark, strict UTF-8, what the
-document declares, detection), every decoding is strict, and a result that holds control characters is
-refused. The locale never matters (pgcorpus read books in whatever codec the machine had).
+trains the model. So the order is fixed (what the recipe says, byte order mark, 7-bit escapes, strict UTF-8, what
+the document declares, detection), every decoding is strict, and a result is refused that holds control
+characters or letters where none belong. The locale never matters (pgcorpus read books in whatever codec the
+machine had).
 """
 
 import codecs
@@ -11,9 +12,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from charset_normalizer import from_bytes
-
 from lmpipe.errors import InputError
+from lmpipe.sources.detection import detect, oddity
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -34,15 +34,6 @@ SUPERSETS = {
 }
 """Labels in the wild mean the larger codec (WHATWG Encoding, section 4.2): GB2312 pages hold GBK characters."""
 
-CANDIDATES = (
-    *("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949"),
-    *("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256"),
-)
-"""What detection may answer: the codecs that occur in old news and books."""
-
-SAMPLE_BYTES = 1 << 16
-"""Bytes of lines with non-ASCII characters that detection looks at; more is slower, not surer."""
-
 DOUBTFUL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ufffe\uffff]")
 """Characters that text does not hold but wrongly decoded bytes do."""
 
@@ -51,6 +42,20 @@ DOUBTFUL_UTF8 = (2, 0.01)
 
 DOUBTFUL_LEGACY = (0, 0.0005)
 """The same for any other codec: one broken byte in a long page, nothing more."""
+
+
+MAX_ODDITY = 0.3
+"""Measured over 1,500 characters: real texts of 20 languages have at most 0.06 (web pages that mix scripts 0.17 in
+95 of 100), Chinese, Russian and Greek books read as cp1252 0.32 to 0.58, UTF-8 read as cp1252 0.54."""
+
+MIN_FOREIGN = 20
+"""Non-ASCII characters without which oddity says nothing: a short text may be one quotation."""
+
+ESCAPED = (
+    (re.compile(rb"\x1b\$[@B(]"), "iso2022_jp_2"),
+    (re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e]){2,}~\}"), "hz"),
+)
+"""Codecs of 7 bits, whose bytes would pass for ASCII: ISO-2022-JP, and HZ by one run of two characters."""
 
 
 class UndecodableError(Exception):
@@ -79,14 +84,19 @@ def decode(data: bytes, encoding: str | None, declared: str | None = None) -> tu
     """Decode `data` strictly and return the text with the name of the codec.
 
     `encoding` is the recipe's word and final; `declared` is the document's own, often wrong.
-    Raises UndecodableError saying which codec failed where.
+    Raises UndecodableError saying which codec failed where, or why none is likely.
     """
     if encoding is not None:
         return strict(data.removeprefix(codecs.BOM_UTF8), superset(encoding)), superset(encoding)
     for mark, codec in BOMS:
         if data.startswith(mark):
             return strict(data[len(mark) :], codec), codec
-    attempts: list[Callable[[], str | None]] = [lambda: "utf-8", lambda: known(declared), lambda: detect(data)]
+    attempts: list[Callable[[], str | None]] = [
+        lambda: escaped(data),
+        lambda: "utf-8",
+        lambda: known(declared),
+        lambda: detect(data),
+    ]
     failures: dict[str, str] = {}
     for attempt in attempts:
         codec_found = attempt()
@@ -96,6 +106,8 @@ def decode(data: bytes, encoding: str | None, declared: str | None = None) -> tu
             return strict(data, codec_found), codec_found
         except UndecodableError as error:
             failures[codec_found] = str(error)
+    if len(failures) == 1:
+        failures[""] = "no other codec is likely"
     raise UndecodableError("; ".join(failures.values()))
 
 
@@ -112,7 +124,20 @@ def strict(data: bytes, codec: str) -> str:
     num_doubtful = sum(1 for _ in DOUBTFUL.finditer(text))
     if num_doubtful > number + share * len(text):
         raise UndecodableError(f"not {codec}: {num_doubtful} of {len(text)} characters would be control characters")
+    if not codec.startswith("utf-"):
+        share_odd, num_foreign = oddity(text)
+        if share_odd > MAX_ODDITY and num_foreign >= MIN_FOREIGN:
+            raise UndecodableError(
+                f"not {codec}: {share_odd:.0%} of its non-ASCII characters would stand where none belong"
+            )
     return text
+
+
+def escaped(data: bytes) -> str | None:
+    """Name the 7-bit codec whose escapes the bytes hold; None for other bytes."""
+    if not data.isascii():
+        return None
+    return next((codec for mark, codec in ESCAPED if mark.search(data)), None)
 
 
 def known(declared: str | None) -> str | None:
@@ -131,23 +156,3 @@ def superset(label: str) -> str:
     """Return the codec that holds all characters found in the wild under `label`."""
     name = codecs.lookup(label).name
     return SUPERSETS.get(name, name)
-
-
-def detect(data: bytes) -> str | None:
-    """Guess the codec from the lines that are not ASCII; None when nothing is likely.
-
-    Codecs that explain the sample about equally well are settled by the order of CANDIDATES: French in
-    cp1252 is as clean in cp1250, where its œ would become ś.
-    """
-    sample = b""
-    for line in data[: 64 * SAMPLE_BYTES].splitlines(keepends=True):
-        sample += b"" if line.isascii() else line
-        if len(sample) > SAMPLE_BYTES:
-            break
-    matches = from_bytes(sample, cp_isolation=list(CANDIDATES), preemptive_behaviour=False)
-    best = matches.best()
-    if best is None:
-        return None
-    equal = {m.encoding for m in matches if m.chaos <= best.chaos + 0.01 and m.coherence >= best.coherence - 0.05}
-    equal |= {same.encoding for m in matches if m.encoding in equal for same in m.submatch}
-    return next((codec for codec in CANDIDATES if codec in equal), None)

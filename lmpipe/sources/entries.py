@@ -69,6 +69,7 @@ def read_page(source: NewsSource, raw: Raw, entry: Entry, line: dict[str, Any]) 
         return None
     published = datetime.fromisoformat(entry.published) if entry.published else page.date
     meta = {"author": page.author or entry.author, "site": page.site, "canonical": page.canonical}
+    meta["licence_hint"] = page.licence
     return Document(
         native_id=entry.id,
         title=page.title or entry.title,

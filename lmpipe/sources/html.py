@@ -48,7 +48,7 @@ LICENCES = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"<(?:a|link)\b[^>]{{0,500}}?\brel\s*=\s*[\"']?[a-z ]{{0,40}}\blicen[cs]e\b[^>]{{0,500}}?\bhref\s*=\s*{VALUE}"
-        rf"|<(?:a|link)\b[^>]{{0,500}}?\bhref\s*=\s*{VALUE}[^>]{{0,500}}?\brel\s*=\s*[\"']?[a-z ]{{0,40}}\blicen[cs]e\b",
+        rf"|<(?:a|link)\b[^>]{{0,500}}?\bhref\s*=\s*{VALUE}[^>]{{0,99}}?\brel\s*=\s*[\"']?[a-z ]{{0,40}}\blicen[cs]e\b",
         r"(https?://creativecommons\.org/(?:licenses|publicdomain)/[a-z0-9./+-]{2,40})",
         rf"<meta\b[^>]{{0,200}}?name\s*=\s*[\"']?(?:dc|dcterms)\.(?:rights|license)[\"']?[^>]{{0,200}}?content\s*=\s*{VALUE}",
         r"\"license\"\s*:\s*\"([^\"<>]{1,300})\"",

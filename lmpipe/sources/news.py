@@ -1,8 +1,8 @@
 """Read news pages out of web archives and feeds into documents.
 
-What a file is, its bytes say, not its name. A .warc.gz is cut into units of gzip members; a plain archive
-and a feed are one unit each. A response with status 200 and HTML becomes a document: its main text
-(html.py), its URL as id, and the page's own date or else the time of capture.
+What a file is, its bytes say, not its name. An archive is cut into units of gzip members, or of records where
+it is plain; one compressed as a whole is one unit, and feeds share units. A response with status 200 and HTML
+becomes a document: its main text (html.py), its URL as id, and the page's own date or else the time of capture.
 """
 
 import io
@@ -43,7 +43,7 @@ UNREADABLE = (BadPageError, UndecodableError, RecordTimeoutError, OSError, Value
 
 
 class NewsUnit(NamedTuple):
-    """An archive, or its gzip members that begin in [start, end); or some feeds, of `end` bytes together."""
+    """The records (or gzip members) of an archive that begin in [start, end); or feeds, of `end` bytes together."""
 
     paths: tuple[str, ...]
     kind: Literal["members", "stream", "feed", "entries"]
@@ -61,7 +61,7 @@ class Response(NamedTuple):
 
 
 def units(source: NewsSource, files: list[Path]) -> list[NewsUnit]:
-    """Cut the files into units, in order; archives compressed by record into about UNIT_BYTES each.
+    """Cut the files into units, in order; archives, unless compressed as a whole, into about UNIT_BYTES each.
 
     Feeds are small and many, and every unit costs a commit, so neighbours share one.
     """
@@ -88,8 +88,10 @@ def file_units(path: Path) -> list[NewsUnit]:
             head = b""
     if packed and warc.is_row_of_members(path):
         return [NewsUnit((str(path),), "members", *span) for span in warc.member_ranges(path, UNIT_BYTES)]
-    if packed or warc.is_archive(head):
+    if packed:
         return [NewsUnit((str(path),), "stream", 0, size)]
+    if warc.is_archive(head):
+        return [NewsUnit((str(path),), "stream", *span) for span in warc.record_ranges(path, UNIT_BYTES)]
     return [NewsUnit((str(path),), "feed", 0, size)]
 
 
@@ -103,8 +105,8 @@ def read(source: NewsSource, unit: NewsUnit) -> Iterator[Record]:
     if unit.kind == "entries":
         yield from entries.read_entries(source, path)
         return
-    pieces = warc.members(path, warc.ByteRange(unit.start, unit.end)) if unit.kind == "members" else warc.stream(path)
-    for piece in pieces:
+    taken_apart = warc.members if unit.kind == "members" else warc.stream
+    for piece in taken_apart(path, warc.ByteRange(unit.start, unit.end)):
         yield read_piece(source, piece, file_name(path))
 
 
@@ -126,6 +128,8 @@ def read_piece(source: NewsSource, piece: warc.Piece, file: str) -> Record:
 def read_record(source: NewsSource, record: WarcRecord, origin: Origin) -> Document | Skipped:
     """Read a parsed WARC record; raises BadPageError, UndecodableError or OSError for what is broken."""
     kind = str(record.record_type)
+    if "WARC-Type" not in record.headers:
+        raise BadPageError("no WARC-Type in the record's headers")
     if kind in SKIPPED_TYPES:
         return Skipped(reason=kind)
     url = (record.headers.get("WARC-Target-URI") or "").strip("<> ")  # wget writes <URL>

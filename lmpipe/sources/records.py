@@ -1,11 +1,13 @@
 """Records of a local corpus on their way to documents: bytes from a stream, fields from a mapping.
 
-What every format shares: opening (.gz, .zst), lines, and the rules by which fields become a document.
+What every format shares: opening (.gz, .bz2, .xz, .zst), lines, and the rules by which fields become a document.
 """
 
+import bz2
 import gzip
 import io
 import itertools
+import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -32,6 +34,13 @@ DATE_FORMS = ("iso", "%d-%b-%Y %H:%M:%S.%f", "%Y/%m/%d", "%Y%m%d", "%Y/%m/%d %H:
 """ISO 8601, Reuters (26-FEB-1987 15:01:01.79), Chinese sites, and RFC 2822."""
 
 
+COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
+"""First bytes of gzip, bzip2, xz and zstd."""
+
+DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""What reading damaged compression raises."""
+
+
 class Raw(NamedTuple):
     """The bytes of one record, or (error set) bytes that are none."""
 
@@ -55,7 +64,7 @@ def make(columns: dict[str, str], raw: Raw, get: Callable[[str], Any], meta: dic
     """
     try:
         values = {field: get(column) for field, column in columns.items()}
-        text = string("text", values["text"]).strip()
+        text = string("text", joined(values["text"])).strip()
         if not text:
             return Skipped(reason="empty")
         native_id = string("id", values["id"], numbers=True).strip() if "id" in columns else raw.name
@@ -72,6 +81,27 @@ def make(columns: dict[str, str], raw: Raw, get: Callable[[str], Any], meta: dic
         )
     except BadFieldError as error:
         return bad(raw, str(error))
+
+
+def lookup(values: dict[str, Any]) -> Callable[[str], Any]:
+    """Give a function that finds a column by its name, or inside others by a dotted path such as meta.title."""
+
+    def get(column: str) -> Any:
+        if column in values or "." not in column:
+            return values.get(column)
+        found: Any = values
+        for part in column.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    return get
+
+
+def joined(value: Any) -> Any:
+    """Put a list of strings, such as an article's paragraphs, together as lines; anything else stays."""
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "\n".join(value)
+    return value
 
 
 def bad(raw: Raw, error: str) -> BadRecord:
@@ -132,28 +162,48 @@ def codec_meta(codec: str) -> dict[str, str]:
     return {} if codec == "utf-8" else {"encoding": codec}
 
 
-def open_stream(path: Path) -> IO[bytes]:
-    """Open a file for reading, inflating .gz and .zst by their first bytes."""
+def is_compressed(path: Path) -> bool:
+    """Tell a compressed file by its first bytes."""
     with path.open("rb") as file:
-        magic = file.read(4)
-    if magic[:2] == b"\x1f\x8b":
+        return file.read(6).startswith(COMPRESSIONS)
+
+
+def open_stream(path: Path) -> IO[bytes]:
+    """Open a file for reading, inflating it by its first bytes."""
+    with path.open("rb") as file:
+        magic = file.read(6)
+    if magic.startswith(COMPRESSIONS[0]):
         return cast(IO[bytes], gzip.open(path))
-    if magic == b"\x28\xb5\x2f\xfd":
+    if magic.startswith(COMPRESSIONS[1]):
+        return bz2.open(path)
+    if magic.startswith(COMPRESSIONS[2]):
+        return lzma.open(path)
+    if magic.startswith(COMPRESSIONS[3]):
         return io.BufferedReader(cast(io.RawIOBase, pa.input_stream(path, compression="zstd")))
     return path.open("rb")
 
 
-def lines(path: Path) -> Iterator[Raw]:
-    """Yield the lines of a file without their line ends; an overlong one and damage are bad."""
+def lines(path: Path, start: int = 0, end: int | None = None, first: int = 1) -> Iterator[Raw]:
+    """Yield the lines of a file that begin in [start, end), without their line ends.
+
+    An overlong line and damage are bad. `first` is the number of the first line, or of the one that holds the byte
+    before `start`.
+    """
     name = file_name(path)
-    offset = 0
+    offset = max(start - 1, 0)
     with open_stream(path) as stream:
         codec = sample_codec(stream)
     with open_stream(path) as stream:
-        for number in itertools.count(1):
+        if start:
+            stream.seek(offset)
+            offset += read_line(stream)[1]  # the line that began before is another unit's
+            first += 1
+        for number in itertools.count(first):
+            if end is not None and offset >= end:
+                return
             try:
                 data, length = read_line(stream)
-            except (OSError, EOFError, zlib.error) as error:
+            except DAMAGE as error:
                 lost = f"damaged compression: {error}; the rest of the file is lost"
                 yield Raw(Origin(name, offset, 0), f"{name}#{number}", b"", lost)
                 return
@@ -181,5 +231,5 @@ def sample_codec(stream: IO[bytes]) -> str | None:
     try:
         head = stream.read(CHUNK)
         return decode(head[: head.rfind(b"\n") + 1] or head, None)[1]
-    except (UndecodableError, OSError, EOFError, zlib.error):
+    except (UndecodableError, *DAMAGE):
         return None

@@ -6,7 +6,6 @@ or falls by itself: bytes that its codec forbids cost one record, not the file.
 """
 
 import re
-import zlib
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import IO, NamedTuple
 from lmpipe.document import RAW_BYTES, BadRecord, Origin, Record
 from lmpipe.settings import LocalSource
 from lmpipe.sources.encoding import file_name
+from lmpipe.sources.limits import RecordTimeoutError, time_limit
 from lmpipe.sources.records import (
     CHUNK,
+    DAMAGE,
     MAX_RECORD_BYTES,
     Raw,
     bad,
@@ -75,7 +76,7 @@ def cut(stream: IO[bytes], edge: re.Pattern[bytes]) -> Iterator[Cut]:
     while True:
         try:
             block = stream.read(CHUNK)
-        except (OSError, EOFError, zlib.error) as damage:
+        except DAMAGE as damage:
             block, error = b"", f"damaged compression: {damage}; the rest of the file is lost"
         if not block:
             break
@@ -114,7 +115,11 @@ def read_record(source: LocalSource, raw: Raw) -> Record:
     if isinstance(decoded, BadRecord):
         return decoded
     text, codec = decoded
-    return make(source.fields, raw, lambda name: field(text, name), codec_meta(codec))
+    try:
+        with time_limit():
+            return make(source.fields, raw, lambda name: field(text, name), codec_meta(codec))
+    except RecordTimeoutError as error:
+        return bad(raw, str(error))
 
 
 def field(record: str, name: str) -> str | None:

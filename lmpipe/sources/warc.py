@@ -25,6 +25,9 @@ MAX_RECORD_BYTES = 64 << 20
 MAX_HEADER_BYTES = 32 << 10
 """The longest block of WARC headers."""
 
+FIRST_LINE_BYTES = 64
+"""A record's first line and the start of its second."""
+
 WARC_LINE = re.compile(rb"^WARC/\d\.\d+[ \t]*\r?\n", re.MULTILINE)
 ARC_LINE = re.compile(
     rb"^([a-z][a-z0-9+.-]*:\S.*) (\d+\.\d+\.\d+\.\d+|[0-9a-f:]+) (\d{12,18}) (\S+) (\d+)\r?\n", re.MULTILINE
@@ -152,14 +155,52 @@ class Inflated:
             return b""
 
 
-def stream(path: Path) -> Iterator[Piece]:
-    """Yield the records of a plain archive, or of one compressed as a whole."""
+class Span:
+    """The bytes [start, end) of a file, so that what begins behind them is not read."""
+
+    def __init__(self, file: BinaryIO, span: ByteRange) -> None:
+        self.file = file
+        self.left = span.end - span.start
+        file.seek(span.start)
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes; none at the end of the span."""
+        block = self.file.read(min(size, self.left))
+        self.left -= len(block)
+        return block
+
+
+def record_ranges(path: Path, size: int) -> list[ByteRange]:
+    """Cut a plain archive into ranges of about `size` bytes that begin at records.
+
+    The records are walked by their lengths, so that no text inside a page can pass for one; from the first
+    place where no record begins, which only reading can judge, the rest is one range.
+    """
+    total = path.stat().st_size
+    edges, position = [0], 0
+    with path.open("rb") as file:
+        while position < total:
+            file.seek(position)
+            head = file.read(MAX_HEADER_BYTES)
+            gap = len(head) - len(head.lstrip(b"\r\n"))
+            length = record_size(head[gap:])
+            if length is None or length > MAX_RECORD_BYTES:
+                break
+            if position + gap - edges[-1] >= size:
+                edges.append(position + gap)
+            position += gap + length
+    return [ByteRange(start, end) for start, end in zip(edges, [*edges[1:], total], strict=True)]
+
+
+def stream(path: Path, span: ByteRange) -> Iterator[Piece]:
+    """Yield the records of a range of a plain archive, or of one compressed as a whole, which is one range."""
     with path.open("rb") as file:
         packed = file.read(len(GZIP)) == GZIP
-        file.seek(0)
         if not packed:
-            yield from frame(file)
+            for piece in frame(Span(file, span)):
+                yield piece._replace(offset=span.start + piece.offset)
             return
+        file.seek(0)
         inflated = Inflated(gzip.GzipFile(fileobj=file))
         position = 0
         for piece in frame(inflated):
@@ -230,25 +271,50 @@ def record_size(buffer: bytes) -> int | None:
 
 
 def take_record(stream: Readable, buffer: bytes, size: int) -> tuple[Piece, bytes]:
-    """Take `size` bytes as a record; one that is too large is read past, never held.
+    """Take `size` bytes as a record.
 
     A length that is too long would swallow the next record: where no record follows and one begins inside,
     only what stands before that is taken, as damaged.
     """
-    if size <= MAX_RECORD_BYTES:
-        buffer = refill(stream, buffer, size + MAX_HEADER_BYTES)
-        whole = len(buffer) >= size and (not buffer[size:].strip(b"\r\n") or begins_record(buffer[size:]))
-        if not whole and (swallowed := NEXT_RECORD.search(buffer, 1, size)):
-            end = swallowed.end(1)
-            error = f"record of {size} bytes, but another begins after {end}"
-            return Piece(0, end, buffer[:end], error), buffer[end:]
-        cut = None if len(buffer) >= size else f"record of {size} bytes cut off after {len(buffer)}"
-        return Piece(0, min(size, len(buffer)), buffer[:size], cut), buffer[size:]
-    left = size - len(buffer)
-    while left > 0 and (block := stream.read(min(left, CHUNK))):
-        left -= len(block)
-    error = f"record of {size} bytes; at most {MAX_RECORD_BYTES} are read"
-    return Piece(0, size - max(left, 0), buffer[:CHUNK], error), buffer[size:]
+    if size > MAX_RECORD_BYTES:
+        return pass_record(stream, buffer, size)
+    buffer = refill(stream, buffer, size + MAX_HEADER_BYTES)
+    whole = len(buffer) >= size and (not buffer[size:].strip(b"\r\n") or begins_record(buffer[size:]))
+    swallowed = None if whole else begins_inside(buffer, size)
+    if swallowed is not None:
+        error = f"record of {size} bytes, but another begins after {swallowed}"
+        return Piece(0, swallowed, buffer[:swallowed], error), buffer[swallowed:]
+    cut = None if len(buffer) >= size else f"record of {size} bytes cut off after {len(buffer)}"
+    return Piece(0, min(size, len(buffer)), buffer[:size], cut), buffer[size:]
+
+
+def pass_record(stream: Readable, buffer: bytes, size: int) -> tuple[Piece, bytes]:
+    """Read past a record that is too large to hold, to its end or to the first record that begins inside it.
+
+    The second keeps a wrong length (999999999999) from costing the rest of the file.
+    """
+    kept, passed = buffer[:CHUNK], 0
+    while True:
+        found = begins_inside(buffer, size - passed)
+        block = b"" if found is not None or passed + len(buffer) >= size + FIRST_LINE_BYTES else stream.read(CHUNK)
+        if not block:
+            end = min(size - passed if found is None else found, len(buffer))
+            error = f"record of {size} bytes; at most {MAX_RECORD_BYTES} are read"
+            return Piece(0, passed + end, kept[: passed + end], error), buffer[end:]
+        done = max(len(buffer) - FIRST_LINE_BYTES, 0)
+        buffer, passed = buffer[done:] + block, passed + done
+
+
+def begins_inside(buffer: bytes, size: int) -> int | None:
+    """Find where another record begins within `size` bytes; None when none does.
+
+    Its first line may lie across the end, so that the whole buffer is searched.
+    """
+    if ARC_LINE.match(buffer):
+        arc = ARC_LINE.search(buffer, 1)
+        return arc.start() if arc is not None and arc.start() < size else None
+    found = NEXT_RECORD.search(buffer)
+    return found.end(1) if found is not None and found.end(1) < size else None
 
 
 def begins_record(after: bytes) -> bool:
@@ -274,18 +340,19 @@ def take_garbage(stream: Readable, buffer: bytes) -> tuple[Piece, bytes]:
 
 
 def with_crlf(data: bytes) -> bytes:
-    """End the lines of a WARC record's HTTP headers as FastWARC wants them, where a server sent bare newlines."""
+    """End the lines of a WARC record's headers, and of the HTTP headers in it, as FastWARC wants them, where they
+    are bare newlines."""
     start = HEADERS_END.search(data, 0, MAX_HEADER_BYTES)
-    if start is None or not data.startswith(b"HTTP/", start.end()):
+    if start is None:
         return data
-    end = data.find(b"\n\n", start.end(), start.end() + MAX_HEADER_BYTES)
-    headers = data[start.end() : end + 2]
-    length = CONTENT_LENGTH.search(data, 0, start.start() + 1)
-    if end < 0 or b"\r" in headers or length is None:
-        return data
-    grown = int(length[1]) + headers.count(b"\n")
-    before = data[: length.start(1)] + b"%d" % grown + data[length.end(1) : start.end()]
-    return before + headers.replace(b"\n", b"\r\n") + data[end + 2 :]
+    headers, body = data[: start.end()], data[start.end() :]
+    end = body.find(b"\n\n", 0, MAX_HEADER_BYTES) + 2 if body.startswith(b"HTTP/") else 0
+    length = CONTENT_LENGTH.search(headers)
+    if end > 1 and b"\r" not in body[:end] and length is not None:
+        grown = int(length[1]) + body.count(b"\n", 0, end)
+        headers = headers[: length.start(1)] + b"%d" % grown + headers[length.end(1) :]
+        body = body[:end].replace(b"\n", b"\r\n") + body[end:]
+    return (headers if b"\r" in headers else headers.replace(b"\n", b"\r\n")) + body
 
 
 def as_warc(data: bytes) -> bytes:

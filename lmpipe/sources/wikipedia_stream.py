@@ -6,47 +6,58 @@ A dump is never parsed as one XML document: its bytes are decompressed piece by 
 A unit is a run of bz2 streams (Wikimedia's multistream files hold 100 pages in each) or a range of
 a plain file. A page belongs to the unit in which its first byte lies, and a unit reads on beyond
 its end to finish its last page. No page is thus lost or doubled, even in files whose streams are
-cut anywhere (pbzip2).
+cut anywhere (pbzip2). A file of one bz2, gz or xz stream can only be read from its start: it is one
+unit, for one worker, and a kill begins it again.
 """
 
 import bz2
 import gzip
 import itertools
+import logging
 import lzma
-import re
 import zlib
 from codecs import getincrementaldecoder
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 from lmpipe.document import RAW_BYTES, BadRecord, Origin
 from lmpipe.errors import InputError
 from lmpipe.settings import WikipediaSource
+from lmpipe.sources.wikipedia_index import paired, stream_starts
 
-UNIT_BYTES = 8 << 20
-"""Compressed bytes per unit: some ten seconds of work."""
+log = logging.getLogger(__name__)
+
+UNITS = 32
+"""Units of a small dump: the last of them, on which other workers may wait, is 3 % of the work."""
+MIN_UNIT_BYTES = 256 << 10
+"""Compressed bytes per unit at least: a tenth of a second of work, ten times what its commit takes."""
+MAX_UNIT_BYTES = 8 << 20
+"""Compressed bytes per unit at most, if its streams are smaller: three seconds of work to lose by a kill."""
+PLAIN = 4
+"""An uncompressed dump's units are so many times larger: bz2 brings them to about the same."""
 UNIT_STREAMS = 100
 """Streams per unit at most."""
-PLAIN_UNIT_BYTES = 32 << 20
-"""Bytes per unit of an uncompressed dump, which bz2 would bring to about UNIT_BYTES."""
-MAX_PAGE = 64 << 20
-"""Bytes of one page at most; Wikimedia's own limit on wikitext is 2 MiB (wgMaxArticleSize)."""
+MAX_PAGE = 16 << 20
+"""Bytes of one page at most, all its revisions together; what bounds memory, with MAX_WIKITEXT of wikipedia.py."""
 PIECE = 1 << 20
 """Decompressed bytes per step."""
 INPUT = 1 << 14
 """Compressed bytes per step: what is lost in front of damage is at most what one step makes."""
 
-STREAM_START = re.compile(rb"BZh[1-9]1AY&SY")
-"""Header of a bz2 stream with the magic of its first block: 80 bits, so chance does not make one."""
 UNSUPPORTED = {b"7z\xbc\xaf\x27\x1c": "7z", b"(\xb5/\xfd": "zstd", b"PK\x03\x04": "zip"}
 """First bytes of archives that Python's standard library cannot stream."""
 UTF16 = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 """First two bytes of XML in UTF-16, with and without a byte order mark."""
 
-OPEN, CLOSE = b"<page", b"</page>"
+OPEN, CLOSE, ROOT_CLOSE = b"<page", b"</page>", b"</mediawiki>"
+TAIL = 64
+"""Bytes in which </mediawiki> and white space behind it must lie."""
 AFTER_OPEN = b"> \t\r\n"
 """What tells <page> from <pages>."""
+
+
+Packing = Literal["bz2", "gz", "xz", "plain", "utf-16"]
 
 
 class Unit(NamedTuple):
@@ -57,7 +68,7 @@ class Unit(NamedTuple):
     """Offset of each bz2 stream in the file; of anything else, where the range begins."""
     end: int
     """Offset behind the last stream; pages that begin there are another unit's."""
-    packing: Literal["bz2", "gz", "xz", "plain", "utf-16"]
+    packing: Packing
 
 
 class Piece(NamedTuple):
@@ -80,57 +91,65 @@ class Page(NamedTuple):
     raw: bytes
 
 
-def units(source: WikipediaSource, files: list[Path]) -> list[Unit]:
-    """Cut dumps into units; the order is that of files and bytes.
+def units(source: WikipediaSource, files: Sequence[Path]) -> list[Unit]:
+    """Cut dumps into units; the order is that of files and bytes. Indexes among the files only help to cut.
 
-    Raises InputError for archives that cannot be streamed.
+    Raises InputError for archives that cannot be streamed, and for an index that does not fit its dump.
     """
-    return [unit for file in files for unit in file_units(source, file)]
+    return [unit for dump, index in paired(source.name, files) for unit in file_units(source, dump, index)]
 
 
-def file_units(source: WikipediaSource, file: Path) -> Iterator[Unit]:
+def file_units(source: WikipediaSource, file: Path, index: Path | None) -> list[Unit]:
     """Cut one file, whose first bytes, not its name, say what it is."""
+    packing = packing_of(source, file)
+    size = file.stat().st_size
+    if index is not None and packing != "bz2":
+        raise InputError(f"{index}: expected a dump in bz2, found {file.name} to be {packing}. Leave the index out.")
+    if packing == "bz2":
+        found = list(bz2_units(file, stream_starts(file, index), size))
+    elif packing == "plain":
+        step = PLAIN * unit_bytes(size // PLAIN)
+        starts = range(0, max(size, 1), step)
+        found = [Unit(file, (start,), min(start + step, size), packing) for start in starts]
+    else:
+        # UTF-16 is not cut: its offsets are counted in UTF-8, so nobody could say where a range begins.
+        found = [Unit(file, (0,), size, packing)]
+    if packing in ("gz", "xz") or (packing == "bz2" and sum(len(unit.streams) for unit in found) == 1):
+        log.info("%s: one %s stream of %d bytes, so one unit for one worker", file.name, packing, size)
+    return found
+
+
+def packing_of(source: WikipediaSource, file: Path) -> Packing:
+    """Tell by its first bytes how a file is packed; raises InputError for archives that cannot be streamed."""
     with file.open("rb") as opened:
         head = opened.read(8)
     for magic, name in UNSUPPORTED.items():
         if head.startswith(magic):
             raise InputError(f"source {source.name}: {file}: {name} cannot be read in a stream. Recompress it as bz2.")
-    size = file.stat().st_size
     if head.startswith(b"BZh"):
-        yield from bz2_units(file, size)
-    elif head.startswith(b"\x1f\x8b"):
-        yield Unit(file, (0,), size, "gz")
-    elif head.startswith(b"\xfd7zXZ"):
-        yield Unit(file, (0,), size, "xz")
-    elif head[:2] in UTF16:
-        # Not cut: its offsets are counted in UTF-8, so nobody could say where a range begins.
-        yield Unit(file, (0,), size, "utf-16")
-    else:
-        for start in range(0, max(size, 1), PLAIN_UNIT_BYTES):
-            yield Unit(file, (start,), min(start + PLAIN_UNIT_BYTES, size), "plain")
+        return "bz2"
+    if head.startswith(b"\x1f\x8b"):
+        return "gz"
+    if head.startswith(b"\xfd7zXZ"):
+        return "xz"
+    return "utf-16" if head[:2] in UTF16 else "plain"
 
 
-def bz2_units(file: Path, size: int) -> Iterator[Unit]:
+def unit_bytes(size: int) -> int:
+    """Say how large the units of a dump of `size` compressed bytes are; by its size alone, so always the same."""
+    return max(MIN_UNIT_BYTES, min(size // UNITS, MAX_UNIT_BYTES))
+
+
+def bz2_units(file: Path, found: Sequence[int], size: int) -> Iterator[Unit]:
     """Group the streams of a bz2 file into units."""
     # Byte 0 starts a stream whatever follows: an empty or damaged one has no block magic.
-    starts = [0, *(start for start in stream_starts(file) if start > 0)]
+    starts = [0, *(start for start in found if start > 0)]
     group: list[int] = []
     for start, end in zip(starts, [*starts[1:], size], strict=True):
         group.append(start)
-        if end - group[0] >= UNIT_BYTES or len(group) == UNIT_STREAMS or end == size:
+        if end - group[0] >= unit_bytes(size) or len(group) == UNIT_STREAMS or end == size:
             yield Unit(file, tuple(group), end, "bz2")
             group = []
-
-
-def stream_starts(file: Path) -> Iterator[int]:
-    """Find the byte offsets at which bz2 streams start, without an index."""
-    with file.open("rb") as opened:
-        kept, base = b"", 0
-        while data := opened.read(8 << 20):
-            window = kept + data
-            yield from (base + match.start() for match in STREAM_START.finditer(window))
-            kept = window[-9:]  # one byte less than the pattern: no match is found twice
-            base += len(window) - len(kept)
 
 
 def pieces(unit: Unit) -> Iterator[Piece]:
@@ -235,6 +254,8 @@ def pages(unit: Unit) -> Iterator[Page | BadRecord]:
             return
     if cutter.inside:
         yield cutter.bad(len(cutter.buffer), "expected </page>, found the end of the data: the file was cut off")
+    elif not cutter.tail.rstrip().endswith(ROOT_CLOSE):
+        log.warning("%s does not end with </mediawiki>: pages behind the last one may be missing", unit.file.name)
 
 
 def find_open(data: bytearray, start: int, end: int) -> int:
@@ -264,6 +285,8 @@ class Cutter:
         """(position, stream, offset in the stream) of the streams in the window."""
         self.limit = unit.end - unit.streams[0] if unit.packing == "plain" else None
         """Position at which the next unit begins; of bz2, once it is reached."""
+        self.tail = b""
+        """The last bytes that were taken in."""
 
     @property
     def finished(self) -> bool:
@@ -278,6 +301,7 @@ class Cutter:
         if self.unit.packing == "bz2" and self.limit is None and piece.stream >= self.unit.end:
             self.limit = position
         self.buffer += piece.data
+        self.tail = (self.tail + piece.data[-TAIL:])[-TAIL:]
 
     def cut(self) -> Iterator[Page | BadRecord]:
         """Yield all that is complete in the window, and drop it."""

@@ -6,8 +6,7 @@ touch one are changed, so that prose about f() or "( )" stays as its author wrot
 
 import re
 
-HOLE = "\3"
-"""Where something was dropped from within a line."""
+from lmpipe.sources.wikitext_marks import HOLE, LOST
 
 BRACKETED = re.compile(r"\(([^()\n]*)\)|（([^（）\n]*)）")
 SEGMENT = re.compile(r"([,;，；、])")
@@ -20,44 +19,59 @@ LABEL = re.compile(
 """What says nothing once the template it introduced is gone."""
 SHORT = 60
 """Characters of what may be such a label."""
-SPACES = re.compile(r"[ \t]{2,}")
+SPACES = re.compile("  +")
 HOLES = re.compile("\3[ \t\3]*\3")
 """Neighbouring holes; joined first, for the patterns below would try each of a long run in vain."""
 LISTED = re.compile("([,;，；、])(?: ?\3 ?[,;，；、])+")
 BEFORE_STOP = re.compile(" ?\3 ?(?=[,.;:!?)\\]，。；：！？、）」』》]|$)")
 AFTER_OPEN = re.compile("(^|[(\\[（「『《“ ])\3 ?")
 WORD = re.compile(r"\w")
+LIST_MARKS = ("*", "#", ":", ";")
+MARKED = frozenset("*#:;=|-")
+"""How a line may begin that is not prose."""
 
 
-def layout(text: str) -> str:
-    """Turn marked lines into plain ones: headings and list items lose their marks, empty ones go.
+def layout(text: str) -> tuple[str, int]:
+    """Turn marked lines into plain ones; also count the templates lost from lines that show a word besides.
 
-    A blank line separates paragraphs and surrounds headings; a heading with nothing under it is
-    dropped, as most of "References" are once the references are gone.
+    Headings and list items lose their marks, empty ones go. A blank line separates paragraphs and
+    surrounds headings; a heading with nothing under it is dropped, as most of "References" are once
+    the references are gone.
     """
     out: list[str] = []
     headings: list[tuple[int, str]] = []
+    lost = 0
     gap = False
-    for raw in text.split("\n"):
-        line = raw.strip()
-        if level := heading_level(line):
-            headings = [heading for heading in headings if heading[0] < level]
-            headings.append((level, mended(line[level:-level])))
+    for raw in text.replace("\t", " ").split("\n"):
+        line = raw and raw.strip()
+        if not line or line == HOLE:
+            gap = True
             continue
-        shown = shown_line(line)
-        if not shown:
-            gap = gap or line[:1] not in ("*", "#", ":", ";")
-            continue
-        for _, heading in headings:
-            out.append("\n\n" + heading)
-        out.append(("\n\n" if gap or headings else "\n") + shown)
-        headings, gap = [], False
-    return "".join(out).strip("\n")
+        if "  " in line:
+            line = SPACES.sub(" ", line)
+        shown = line
+        # Most lines are plain prose, for which this is all.
+        if line[0] in MARKED or HOLE in line:
+            if line[0] == "=" and (level := heading_level(line)):
+                headings = [heading for heading in headings if heading[0] < level]
+                headings.append((level, shown_line(line[level:-level].strip())))
+                continue
+            shown = shown_line(line)
+            if not shown:
+                gap = gap or line[0] not in LIST_MARKS
+                continue
+            lost += line.count(LOST)
+        if headings:
+            out += ["\n\n" + heading for _, heading in headings]
+            headings, gap = [], True
+        out.append(("\n\n" if gap else "\n") + shown)
+        gap = False
+    return "".join(out).strip("\n"), lost
 
 
 def heading_level(line: str) -> int:
-    """Return the level of the heading that `line` is, or 0."""
-    if not line.startswith("=") or not line.endswith("="):
+    """Return the level of the heading that a line beginning with = is, or 0."""
+    if not line.endswith("="):
         return 0
     inner = line.strip("=")
     if not inner.strip():
@@ -67,26 +81,24 @@ def heading_level(line: str) -> int:
 
 
 def shown_line(line: str) -> str:
-    """Return what a reader sees of a line that is no heading; nothing of rules and leftovers of tables."""
-    if line[:1] in ("*", "#", ":", ";"):
-        line = line.lstrip("*#:; \t")
+    """Return what a reader sees of a line with marks; nothing of rules and leftovers of tables."""
+    if line[:1] in LIST_MARKS:
+        line = line.lstrip("*#:; ")
     if line.startswith(("|", "----")):
         return ""
-    return mended(line)
+    if LOST in line:
+        line = line.replace(LOST, HOLE)
+    return mended(line) if HOLE in line else line
 
 
 def mended(line: str) -> str:
-    """Close the holes of a line; one that is only a hole and punctuation becomes nothing."""
-    if "  " in line or "\t" in line:
-        line = SPACES.sub(" ", line)
-    if HOLE not in line:
-        return line.strip()
+    """Close the holes of a line; one that is only holes and punctuation becomes nothing."""
     if not WORD.search(line):
         return ""
     line = HOLES.sub(HOLE, line)
-    # Twice, because a bracket that vanishes is a hole in the bracket around it.
-    for _ in range(2):
-        line = BRACKETED.sub(mended_bracket, line)
+    if "(" in line or "（" in line:
+        # Twice, because a bracket that vanishes is a hole in the bracket around it.
+        line = BRACKETED.sub(mended_bracket, BRACKETED.sub(mended_bracket, line))
     line = LISTED.sub(r"\1", HOLES.sub(HOLE, line))
     line = AFTER_OPEN.sub(r"\1", BEFORE_STOP.sub("", line)).replace(HOLE, "")
     return SPACES.sub(" ", line).strip()

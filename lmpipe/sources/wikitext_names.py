@@ -17,13 +17,21 @@ FILE_NAMES = words(
     "файл изображение зображення bestand afbeelding plik grafika fil soubor dosya "
     "resim tập_tin hình berkas gambar fájl kép fișier imagine tiedosto kuva αρχείο εικόνα ملف صورة پرونده "
     "تصویر קובץ תמונה fails attēls картинка պատկեր ֆայլ चित्र ไฟล์ ภาพ მედია ფაილი slika datoteka súbor "
-    "vaizdas pilt fitxer imatge"
+    "vaizdas pilt fitxer imatge датотека податотека выява сурат şəkil fayl rasm চিত্র படிமம் దస్త్రం പ്രമാണം ಚಿತ್ರ "
+    "ચિત્ર ਤਸਵੀਰ රූපය စာရွက် រូបភាព ფაილი mynd íomhá delwedd fitxategi irudi dosiero talaksan larawan "
+    "picha lêer bilde skeudenn "
+    "fichièr imaxe ficheru immaggine skedë kuva bild dosya вобраз сүрәт rēs̩ sceadu billede файли rakstīņs"
 )
 """Lower-case names of the file namespace; in English everywhere, and in the wiki's own language."""
 CATEGORY_NAMES = words(
     "category 分类 分類 カテゴリ 분류 kategorie catégorie categoría categoria категория категорія categorie kategoria "
     "kategori thể_loại kategória luokka κατηγορία تصنيف رده קטגוריה kategorija կատեգորիա կատեգորիա kategoreja "
-    "श्रेणी หมวดหมู่ კატეგორია kategorio"
+    "श्रेणी หมวดหมู่ კატეგორია kategorio "
+    "категорија катэгорыя катэгорія kateqoriya kategoriya turkum санат төркем гурӯҳ ангилал বিষয়শ্রেণী "
+    "পরিচ্ছেদ பகுப்பு వర్గం "
+    "വർഗ്ഗം ವರ್ಗ શ્રેણી ਸ਼੍ਰੇਣੀ වර්ගය ကဏ္ဍ ចំណាត់ថ្នាក់ ໝວດ زمرہ پۆل קאַטעגאָריע flokkur bólkur catagóir "
+    "aicme categori jamii "
+    "luokka kategoria kategorie kategori catigurìa rummad rubryk kawan kategorya lîsteya категориясе"
 )
 """Lower-case names of the category namespace."""
 
@@ -57,6 +65,26 @@ JAPANESE = (
     "hi=ヒンディー語|hu=ハンガリー語|id=インドネシア語|it=イタリア語|ko=朝鮮語|la=ラテン語|ms=マレー語|mn=モンゴル語|fa=ペルシア語|pl=ポーランド語|"
     "pt=ポルトガル語|ro=ルーマニア語|ru=ロシア語|sa=サンスクリット|es=スペイン語|sv=スウェーデン語|th=タイ語|tr=トルコ語|uk=ウクライナ語|vi=ベトナム語"
 )
+RUSSIAN = (
+    "ar=араб.|zh=кит.|cs=чеш.|nl=нидерл.|en=англ.|fi=фин.|fr=фр.|de=нем.|el=греч.|grc=др.-греч.|he=ивр.|"
+    "hi=хинди|hu=венг.|it=итал.|ja=яп."
+    "|ko=кор.|la=лат.|fa=перс.|pl=польск.|pt=порт.|ro=рум.|sa=санскр.|es=исп.|sv=швед.|tr=тур.|uk=укр.|"
+    "be=белор.|tt=тат."
+)
+SPANISH = (
+    "ar=en árabe|zh=en chino|cs=en checo|nl=en neerlandés|en=en inglés|fr=en francés|de=en alemán|"
+    "el=en griego|grc=en griego antiguo"
+    "|he=en hebreo|it=en italiano|ja=en japonés|ko=en coreano|la=en latín|fa=en persa|pl=en polaco|"
+    "pt=en portugués|ru=en ruso"
+    "|ca=en catalán|eu=en euskera|gl=en gallego|sv=en sueco|tr=en turco"
+)
+GERMAN = (
+    "ar=arabisch|zh=chinesisch|cs=tschechisch|nl=niederländisch|en=englisch|fr=französisch|el=griechisch|"
+    "grc=altgriechisch|he=hebräisch"
+    "|it=italienisch|ja=japanisch|ko=koreanisch|la=lateinisch|fa=persisch|pl=polnisch|pt=portugiesisch|"
+    "ru=russisch|es=spanisch"
+    "|sv=schwedisch|tr=türkisch|hu=ungarisch|ro=rumänisch|uk=ukrainisch"
+)
 
 EAST_ASIAN_UNITS = pairs(
     "mm=毫米|cm=厘米|m=米|km=公里|in=英寸|ft=英尺|yd=码|mi=英里|nmi=海里|m²=平方米|km²=平方公里|ha=公顷|acres=英亩|"
@@ -66,6 +94,14 @@ EAST_ASIAN_UNITS = pairs(
 """Symbol of a unit to the name that Chinese readers see."""
 LANGUAGES = {
     wiki: pairs(names)
-    for wiki, names in {"en": ENGLISH, "zh-hans": SIMPLIFIED, "zh-hant": TRADITIONAL, "ja": JAPANESE}.items()
+    for wiki, names in {
+        "en": ENGLISH,
+        "zh-hans": SIMPLIFIED,
+        "zh-hant": TRADITIONAL,
+        "ja": JAPANESE,
+        "ru": RUSSIAN,
+        "es": SPANISH,
+        "de": GERMAN,
+    }.items()
 }
 """The labels {{lang-xx}} puts before its text: wiki language, or Chinese variant, to language code to label."""

@@ -3,71 +3,121 @@
 A template that is not here is dropped: infoboxes, citations, navigation boxes, notes for editors.
 """
 
+import re
 from collections.abc import Callable
+from functools import lru_cache
 
-from lmpipe.sources.wikitext_lines import HOLE
+from lmpipe.sources.wikitext_dates import age, as_of, century, date, death, lifetime, old_style
+from lmpipe.sources.wikitext_furniture import is_furniture
+from lmpipe.sources.wikitext_marks import HOLE, LOST
+from lmpipe.sources.wikitext_names import LANGUAGES
 from lmpipe.sources.wikitext_templates import (
     Arguments,
     Page,
     Template,
     argument,
-    as_of,
     block,
     chemistry,
     chinese,
     circa,
+    columns,
     constant,
-    date,
+    coordinates,
     enclosed,
+    etymology,
     frac,
+    french_unit,
+    harvard,
     hours,
     interwiki,
     ipac,
     isotope,
+    korean,
     labelled,
     langx,
     last,
     listing,
+    localized,
     money,
     named_language,
     nihongo,
     note,
     parse,
+    quoted,
     raised,
     reading,
     respelled,
     ship,
     spaced,
+    suffixed,
     val,
     verbatim,
 )
-from lmpipe.sources.wikitext_units import convert, grouped
+from lmpipe.sources.wikitext_units import convert, number
 
-Function = Callable[[str, Arguments], str]
+FRENCH_CENTURY = re.compile(r"([ivxlc]+)(er|e)(?: s)?( siècles?(?: (?:av|ap)\. j\.-c\.)?)?")
+"""{{XIXe siècle}}."""
+
+MAX_NAME = 100
+"""Characters of a template's name that may be known, also a bound on what is remembered."""
+
+Function = Callable[[str, Arguments, Page], str]
 
 
 def expand(parts: list[str], page: Page) -> str:
-    """Say what {{name|...}} shows; HOLE for a template that shows nothing here."""
-    name = parts[0].strip().replace("_", " ").lower()
-    name = name.removeprefix("template:").removeprefix("subst:")
-    template = TEMPLATES.get(name) or family(name)
+    """Say what {{name|...}} shows; HOLE or LOST for a template that shows nothing here."""
+    template = find(parts[0])
     if template is not None:
-        return template(parse(parts[1:]), page) or HOLE
+        arguments = parse(parts[1:])
+        return template(arguments, page) or (LOST if arguments.all() else HOLE)
     head, colon, first = parts[0].strip().partition(":")
     function = FUNCTIONS.get(head.lower()) if colon else None
-    return (function(first.strip(), parse(parts[1:])) or HOLE) if function else HOLE
+    return (function(first.strip(), parse(parts[1:]), page) or HOLE) if function else loss(parts)
+
+
+def is_shown(name: str) -> bool:
+    """Tell whether a template may show anything."""
+    return find(name) is not None or name.strip().partition(":")[0].lower() in FUNCTIONS
+
+
+def loss(parts: list[str]) -> str:
+    """Say whether dropping a template loses what a reader sees; one without arguments is taken for furniture."""
+    return LOST if len(parts) > 1 and not is_furniture(parts[0][:MAX_NAME]) else HOLE
+
+
+def find(name: str) -> Template | None:
+    """Find a template by its name as written; what is longer than a name is none."""
+    return found(name) if len(name) <= MAX_NAME else None
+
+
+@lru_cache(maxsize=4096)
+def found(name: str) -> Template | None:
+    """Find a template by its name; remembered, for an article names the same few again and again."""
+    name = " ".join(name.replace("_", " ").split()).lower()
+    name = name.removeprefix("template:").removeprefix("subst:")
+    return TEMPLATES.get(name) or family(name)
 
 
 def family(name: str) -> Template | None:
     """Find a template by the beginning of its name: lang-de, ipa-fr, link-en."""
+    if name.endswith("範囲"):  # Japanese notes for editors that enclose the text they are about
+        return argument(1, "text")
+    if name.startswith("script/"):
+        return last
+    if century := FRENCH_CENTURY.fullmatch(name):
+        return constant(century[1].upper() + century[2] + (century[3] or "").replace("j.-c.", "J.-C."))
+    if name.endswith("s") and name[:-1] in LANGUAGES["de"]:  # {{enS|word}} of the German wiki
+        return lambda arguments, page: labelled(name[:-1], arguments.get(1), page) if page.lang == "de" else HOLE
     head, dash, code = name.partition("-")
     if not dash:
         return None
     if head == "lang" and len(code) > 1:
         return lambda arguments, page: labelled(code, arguments.get(1, "text"), page)
+    if head in ("vol", "val") and 2 <= len(code) <= 4:  # {{lang-xx}} of the Latgalian and Latvian wikis
+        return lambda arguments, page: labelled(code, arguments.get(1, "text"), page)
     if head in ("ipa", "ipac") and len(code) >= 2:
         return lambda arguments, page: f"[{arguments.get(1)}]" if arguments.get(1) else ""
-    return argument(1) if head == "link" else None
+    return argument(3, 1) if head == "link" else None
 
 
 def table(names: str, template: Template) -> dict[str, Template]:
@@ -80,16 +130,40 @@ TEMPLATES = {
     **table("convert|conv|convertir", lambda a, page: convert(a.positional, a.named, page.lang)),
     **table("cvt", lambda a, page: convert(a.positional, {"abbr": "on"} | a.named, page.lang)),
     **table("val|num|gaps|nts|ntsh", val),
-    **table("frac|fraction|sfrac|frac2|vfrac", frac),
-    **table("formatnum|format price|formatprice", lambda arguments, page: grouped(arguments.get(1))),
-    **table("e|e-sp|10^|esp", lambda arguments, page: "×10" + raised(arguments.get(1))),
+    **table("frac|fraction|sfrac|frac2|vfrac|bruch|分数|分數|분수", frac),
+    **table("formatnum|format price|formatprice|число", lambda arguments, page: localized(arguments.get(1), page)),
+    **table("e|e-sp|10^|esp", lambda a, page: "×10" + raised(a.get(1)) if a.get(1) else "e"),  # French {{e}}: XIXe
     **table("su", lambda arguments, page: arguments.get("p", 1) + arguments.get("b", 2)),
     **table("sup|superscript", lambda arguments, page: raised(arguments.get(1))),
     **table("sub|subscript", argument(1)),
     **table("chem|chem2|ce", chemistry),
     **table("nuclide|nuclide2|simplenuclide|simplenuclide2|isotope", isotope),
-    **table("hms|ra", hours),
+    **table("ra", hours),
     **table("railgauge|track gauge", argument(1)),
+    **table("unité|unité/2|nombre|nb|unidad|unità|număr", french_unit),
+    **table("solar mass", suffixed(" M☉")),
+    **table("solar luminosity", suffixed(" L☉")),
+    **table("solar radius", suffixed(" R☉")),
+    **table("höhe", suffixed(" m")),
+    **table("км", suffixed(" км")),
+    **table("м", suffixed(" м")),
+    **table("§|§§", spaced("§")),
+    **table("inrconvert|₹", money("₹")),
+    **table("coord|coor d|coor dm|coor dms", coordinates),
+    **table("sqrt|radic|radical", lambda arguments, page: "√" + arguments.get(1)),
+    **table("abs", enclosed("|", "|")),
+    **table("floor", enclosed("⌊", "⌋")),
+    **table("ceil", enclosed("⌈", "⌉")),
+    **table("ket", enclosed("|", "⟩")),
+    **table("bra", enclosed("⟨", "|")),
+    **table("closed-closed", enclosed("[", "]")),
+    **table("closed-open", enclosed("[", ")")),
+    **table("open-closed", enclosed("(", "]")),
+    **table("open-open", enclosed("(", ")")),
+    **table("unichar", lambda arguments, page: "U+" + " ".join(arguments.all()[:2])),
+    **table("ietf rfc|rfc", spaced("RFC")),
+    **table("us patent", spaced("U.S. Patent")),
+    **table("n°|numéro|no|nº", spaced("no", " ")),
     **table("us$|usd", money("$")),
     **table("gbp|pound sterling|£", money("£")),
     **table("euro|€|eur", money("€")),
@@ -104,6 +178,15 @@ TEMPLATES = {
     **table(
         "start date|start date and age|start-date|end date|end-date|film date|release date|date|dts|startdate", date
     ),
+    **table("生年月日と年齢|дата|生年月日|출생일|geboren|birth-date and age|fecha|fecha de nacimiento", date),
+    **table("没年齢|死亡年月日と没年齢|没年月日", death),
+    **table("bd|生卒", lifetime),
+    **table("date-|date de naissance|date de décès|date de naissance-|jour", listing(" ")),
+    **table("s-|s|siècle|s mini|siglo", century),
+    **table("age|age in years|age in years, months and days", age),
+    **table("heure", lambda arguments, page: " h ".join(arguments.all()[:2])),
+    **table("oldstyledateny|oldstyledatedy", old_style),
+    **table("約|约|約數", lambda arguments, page: "约" + arguments.get(1)),
     **table("birth year and age|death year and age|birth year|start year|年", argument(1)),
     **table("circa|c.|ca.|ca|circ.", circa),
     **table("floruit|fl.|fl", spaced("fl.", "–")),
@@ -115,13 +198,22 @@ TEMPLATES = {
     **table("year article|decade link|century link|years", argument(1)),
     # languages
     **table("lang|lang2|native name|native phrase|langue|rtl-lang|wikt-lang|lang-x|外语|外語", last),
-    **table("en|la", last),  # of the Japanese wiki; without arguments an icon elsewhere
+    # of the Japanese wiki; without arguments an icon elsewhere
+    **table(
+        "en|la|de|fr|es|it|pt|ru|el|nl|ko|ar|he|fa|sv|da|fi|pl|cs|hu|tr|uk|grc|sa|hi|th|vi|ja|ro|bg|sr|mn|fro", last
+    ),
+    **table(
+        "polytonisch|arf|hebf|lang2|coptic|greek|hebrew|nastaliq|iast|pinyin|bopomofo|zhuyin|ピン音|漢字|한자|hanja",
+        last,
+    ),
+    **table("etymology", etymology),
     **table("langx", langx),
     **table("langwithname|rtl-langwithname|llang", named_language),
     **table("transl|transliteration|translit|tlit|xlit", last),
-    **table("nihongo|nihongo2|nihongo3|nihongo4|nihongo foot|nihongo krt|日本語", nihongo),
-    **table("zh|chinese|zh-cn|zh-hans|zh-hant|korean", chinese),
-    **table("ipa|ipa2|api|phon|ipa-all|ipalink|ipa link|audio-ipa|vol.|vol", argument(1)),
+    **table("nihongo|nihongo2|nihongo3|nihongo4|nihongo foot|nihongo krt|日本語|նիհոնգո|japonais", nihongo),
+    **table("zh|chinese|zh-cn|zh-hans|zh-hant", chinese),
+    **table("korean|llang-ko", korean),
+    **table("ipa|ipa1|ipa2|api|phon|ipa-all|ipalink|ipa link|audio-ipa|մհա|мфа", argument(1)),
     **table("angbr|angbr ipa|angle bracket|vr|orthography", enclosed("⟨", "⟩")),
     **table("ipaslink", enclosed("/", "/")),
     **table("ipablink", enclosed("[", "]")),
@@ -130,8 +222,15 @@ TEMPLATES = {
     **table(
         "linktext|unicode|script|script/arabic|script/hebrew|script/greek|bidi|jis2004フォント|jis2004|补助汉字", last
     ),
-    **table("読み仮名|読み仮名 ruby不使用|ふりがな|ruby|ruby-zh-p|ruby-ja|振り仮名", reading),
+    **table("読み仮名|ルビ|読み仮名 ruby不使用|ふりがな|ruby|ruby-zh-p|ruby-ja|振り仮名", reading),
     # links
+    **table(
+        "pdflink|記号文字|読み|高線|下げ核|char|oeis link|see below|see above|crossreference|avoid wrap", argument(1)
+    ),
+    **table("lien", argument("texte", "fr", "trad", 1)),
+    **table("нп|нп1|нп2|нп3|нп4|нп5|iw|не переведено|не переведено 5|interlang", argument(2, "текст", "есть", 1)),
+    **table("section link|slink", lambda arguments, page: " § ".join(arguments.all()[:2])),
+    **table("harvtxt|harvs", harvard),
     **table(
         "ill|illm|ill2|interlanguage link|interlanguage link multi|ilq|仮リンク|内部リンク|internal link helper",
         interwiki,
@@ -141,16 +240,20 @@ TEMPLATES = {
     **{name: spaced(name.upper()) for name in ("isbn", "issn", "oclc", "lccn", "asin")},
     **table("url|official url", argument(2, 1)),
     **table("w|wp|wikilink|link|vanchor|visible anchor|anchord|annotated link|see", argument(2, 1)),
+    **table("flagathlete|flagioc|flagiocathlete|flagicon athlete|fb|fbw|cr|nft", argument(1)),
     **table("flag|flagcountry|flagu|flag country|country|國旗|国旗|flagg", argument(1)),
     **table("mvar|math|bigmath|var|varserif|tmath", argument(1)),
-    **table("uss", ship("USS")),
-    **table("ss", ship("SS")),
-    **table("ship|rms|mv", lambda arguments, page: " ".join(arguments.all()[:2])),
+    **{name: ship(name.upper()) for name in ("uss", "ss", "hmas", "hmcs", "hmnzs", "rms", "mv", "sms", "usns")},
+    **table("hms", lambda a, page: (hours if number(a.get(1)) is not None else ship("HMS"))(a, page)),
+    **table("ship", lambda arguments, page: " ".join(arguments.all()[:2])),
+    **table("sclass|sclass2|sclass-", lambda arguments, page: "-class ".join(arguments.all()[:2])),
+    **table("mp|mpl|mpl-", lambda arguments, page: "".join(arguments.all())),
     # wording
     **table(
         "nowrap|nobr|nobreak|no wrap|nwr|no break|inline-block|inlineblock|no col break|nbr|nowrapped|j", argument(1)
     ),
-    **table("nobold|keypress|eqm|key top", argument(1)),
+    **table("key press|keypress|key|kbd", listing("+")),
+    **table("nobold|key top", argument(1)),
     **table("small|smaller|large|larger|big|midsize|resize|fontsize|font size|huge|center|centre|big center", last),
     **table("abbr|abbrv|tooltip|abbreviation|tt|define|h:title|finedetail", argument(1)),
     **table("sic|typo|not a typo|as written|notatypo|proper name|nat|chem name", verbatim),
@@ -160,7 +263,7 @@ TEMPLATES = {
         argument(1),
     ),
     **table(
-        "mono|monospace|codett|key press|key|pre2|crossref|smallsup|big2|noitalic|normal|no italic|italics correction",
+        "mono|monospace|codett|pre2|crossref|smallsup|big2|noitalic|normal|no italic|italics correction",
         argument(1),
     ),
     **table("bibleref|bibleref2|bibleverse|bible verse", lambda a, page: " ".join(a.all()[:2])),
@@ -169,12 +272,23 @@ TEMPLATES = {
         argument(1, "text"),
     ),
     **table(
-        "quote|blockquote|quotation|cquote|quote box|quotebox|rquote|bq|pull quote|centered pull quote|long quote",
+        "quote|blockquote|quotation|cquote|quote box|quotebox|bq|pull quote|centered pull quote|long quote",
         block(1, "text", "quote"),
     ),
+    **table(
+        "bquote|քաղվածք|zitat|citation bloc|cita|citazione|цитата|indent|block indent|blockindent|citation block",
+        block(1, "text", "content"),
+    ),
+    **table("oq|rquote", block(2, 1)),
+    **table('citation|"|«|guillemets', quoted),
+    **table("term|defn|ghat", argument(1, "content", "term", "defn")),
+    **table("columns-list|columns list|col-list|col list|表2列|columns", columns),
+    **table("incise", enclosed("– ", " –")),
+    **table("n/a|n.a.", constant("n/a")),
     **table("poemquote|poem quote|verse translation|引用|引用文|quotation2|cquotetxt", block(1, "text")),
     **table("hlist|hlist-comma|flatlist|plainlist hlist|cslist|comma separated entries", listing(", ")),
     **table("unbulleted list|ubl|ublist|plainlist|bulleted list|blist|bulletlist|olist|ordered list|ol", listing("\n")),
+    **table("ul", listing("\n")),
     **table("angbr ipa2|as written2", argument(1)),
     **table("née|nee|born as", spaced("née")),
     **table("lit|literally|lit.", lambda arguments, page: f"lit. '{arguments.get(1)}'" if arguments.get(1) else "lit."),
@@ -198,18 +312,32 @@ TEMPLATES = {
     **table("extinct|dagger|†", constant("†")),
     **table("increase|up", constant("▲")),
     **table("decrease|down", constant("▼")),
-    **table("no.|numero|№|no", constant("No.")),
+    **table("no.|numero|№", constant("No.")),
+    **table("okina", constant("ʻ")),
+    **table("ayin", constant("ʿ")),
+    **table("hamza", constant("ʾ")),
+    **table("pi", constant("π")),
+    **table("±|pm|plusmn", constant("±")),
+    **table("times", constant("×")),
+    **table("minus", constant("−")),
+    **table("av jc|-jc", constant("av. J.-C.")),
+    **table("ap jc", constant("apr. J.-C.")),
+    **{name: constant(name) for name in ("er", "re", "nd", "1er", "1re", "ier", "ire", "iie", "iiie", "ive", "xxe")},
+    **table("m.|mm.", constant("M.")),
+    **table("mme", constant("Mme")),
+    **table("l4", constant("L4")),
+    **table("l5", constant("L5")),
     # magic words
     **table("pagename|fullpagename|basepagename|subpagename|title", lambda arguments, page: page.title),
 }
 """Lower-case template name to what it shows."""
 
 FUNCTIONS: dict[str, Function] = {
-    "lc": lambda text, arguments: text.lower(),
-    "uc": lambda text, arguments: text.upper(),
-    "ucfirst": lambda text, arguments: text[:1].upper() + text[1:],
-    "lcfirst": lambda text, arguments: text[:1].lower() + text[1:],
-    "formatnum": lambda text, arguments: grouped(text),
-    "plural": lambda text, arguments: arguments.get(1) if text == "1" else arguments.get(2, 1),
+    "lc": lambda text, arguments, page: text.lower(),
+    "uc": lambda text, arguments, page: text.upper(),
+    "ucfirst": lambda text, arguments, page: text[:1].upper() + text[1:],
+    "lcfirst": lambda text, arguments, page: text[:1].lower() + text[1:],
+    "formatnum": lambda text, arguments, page: localized(text, page),
+    "plural": lambda text, arguments, page: arguments.get(1) if text == "1" else arguments.get(2, 1),
 }
 """Parser functions, {{name:text|arguments}}."""

@@ -7,19 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lmpipe.sources.wikitext_names import LANGUAGES, pairs, words
-from lmpipe.sources.wikitext_units import grouped
+from lmpipe.sources.wikitext_marks import HOLE, LOST
+from lmpipe.sources.wikitext_names import LANGUAGES, words
+from lmpipe.sources.wikitext_units import grouped, number
 
-BLANK = " \t\n\3"
-"""What an argument may be made of and still say nothing; \\3 is HOLE."""
+BLANK = " \t\n" + LOST
+"""What an argument may be made of and still say nothing."""
 MAX_KEY = 40
 """Characters of a parameter name at most; a longer "name=" is text that holds an equals sign."""
 
 NOT_KEY = re.compile(r"[\[\]<>\n/\"']")
 """What no parameter name holds."""
-MONTHS = pairs(
-    "1=January|2=February|3=March|4=April|5=May|6=June|7=July|8=August|9=September|10=October|11=November|12=December"
-)
 RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 IPAC = {"'": "ˈ", ",": "ˌ", "_": " ", "-": "", ".": "."}
 """Codes of {{IPAc-en}} that stand for another sign."""
@@ -29,6 +27,14 @@ MUSIC = {"flat": "♭", "sharp": "♯", "natural": "♮", "b": "♭", "#": "♯"
 """Signs of {{music}}."""
 CHINESE = {"s": "simplified: ", "t": "traditional: ", "c": "", "p": "pinyin: ", "w": "", "j": ""}
 """Arguments of {{zh}} that are shown, with their labels."""
+
+NUMBER_SIGNS = {
+    **dict.fromkeys(
+        ["de", "it", "nl", "es", "pt", "tr", "id", "da", "el", "hr", "sr", "sl", "ro", "ca", "vi"], (".", ",")
+    ),
+    **dict.fromkeys(["fr", "ru", "uk", "pl", "cs", "sk", "sv", "fi", "no", "nb", "nn", "hu", "bg"], (" ", ",")),
+}
+"""Separators of thousands and of decimals, where they are not those of English."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +104,9 @@ def constant(text: str) -> Template:
 
 
 def listing(separator: str) -> Template:
-    """Make a template that shows its arguments one after the other."""
-    return lambda arguments, page: separator.join(arguments.all())
+    """Make a template that shows its arguments one after the other; lines begin on a line of their own."""
+    before = separator if separator == "\n" else ""
+    return lambda arguments, page: before + separator.join(arguments.all()) if arguments.all() else ""
 
 
 def block(*keys: str | int) -> Template:
@@ -111,7 +118,7 @@ def labelled(code: str, text: str, page: Page) -> str:
     """Show {{lang-de|Wort}} as "German: Wort"; the label as the wiki's language has it."""
     names = LANGUAGES.get(page.variant if page.lang == "zh" else page.lang, {})
     name = names.get(code.removesuffix("-short")) or names.get(code.partition("-")[0])
-    colon = "：" if page.lang == "zh" else ": "
+    colon = {"zh": "：", "ru": " ", "de": " "}.get(page.lang, ": ")
     return f"{name}{colon}{text}" if name and text else text
 
 
@@ -133,30 +140,6 @@ def ipac(arguments: Arguments, page: Page) -> str:
     """Show {{IPAc-en|æ|l|'|b|iː}} as /ælˈbiː/."""
     sounds = "".join(IPAC.get(text, text) for text in arguments.all() if text.lower() not in IPAC_LABELS)
     return f"/{sounds.strip()}/" if sounds.strip() else ""
-
-
-def as_of(arguments: Arguments, page: Page) -> str:
-    """Show {{as of|2020|5}} as "As of May 2020"; on other wikis than English, the date alone."""
-    if arguments.get("alt"):
-        return arguments.get("alt")
-    if page.lang != "en":
-        return date(arguments, page)
-    word = "since" if arguments.get("since") else "as of"
-    word = word if arguments.get("lc") else word.capitalize()
-    return f"{word} {date(arguments, page)}"
-
-
-def date(arguments: Arguments, page: Page) -> str:
-    """Show year|month|day as Wikipedia writes it, month first unless df is set; Chinese with 年月日."""
-    year, month, day = arguments.get(1), arguments.get(2), arguments.get(3)
-    if page.lang in ("zh", "ja"):
-        return year + (f"年{month}月" if month else "") + (f"{day}日" if month and day else "")
-    if month.lstrip("0") in MONTHS:
-        month = MONTHS[month.lstrip("0")]
-    day = day.lstrip("0")
-    if not month or not day:
-        return " ".join(text for text in (month, year) if text)
-    return f"{day} {month} {year}" if arguments.get("df") else f"{month} {day}, {year}"
 
 
 def val(arguments: Arguments, page: Page) -> str:
@@ -266,3 +249,74 @@ def reading(arguments: Arguments, page: Page) -> str:
 def named_language(arguments: Arguments, page: Page) -> str:
     """Show {{langwithname|de|ドイツ語|Wort}} as "ドイツ語: Wort"."""
     return ": ".join(text for text in (arguments.get(2), arguments.get(3)) if text)
+
+
+def suffixed(suffix: str) -> Template:
+    """Make a template that shows its argument before a unit."""
+    return lambda arguments, page: arguments.get(1) + suffix if arguments.get(1) else suffix.strip()
+
+
+def coordinates(arguments: Arguments, page: Page) -> str:
+    """Show {{coord|10|36|N|172|24|E}} as "10°36′N 172°24′E"; HOLE where it stands beside the title only."""
+    if arguments.get("display") in ("title", "t"):
+        return HOLE
+    out, signs = [], iter("°′″")
+    for text in arguments.all():
+        if text.upper() in ("N", "S", "E", "W", "O"):
+            out.append(text + " ")
+            signs = iter("°′″")
+        elif number(text) is None or (sign := next(signs, None)) is None:
+            break
+        else:
+            out.append(text + sign)
+    if not any(text[-1] == " " for text in out):
+        return ", ".join(text.rstrip("°′″") for text in out[:2])
+    return "".join(out).strip()
+
+
+def localized(text: str, page: Page) -> str:
+    """Write a number as {{formatnum:}} does, with the separators of the wiki's language."""
+    thousands, point = NUMBER_SIGNS.get(page.lang, (",", "."))
+    return grouped(text).translate({ord(","): thousands, ord("."): point})
+
+
+def french_unit(arguments: Arguments, page: Page) -> str:
+    """Show {{unité|93|km}} as "93 km", and its power of ten."""
+    value, *units = arguments.all() or [""]
+    power = f"×10{raised(arguments.get('e'))}" if arguments.get("e") else ""
+    return localized(value, page) + power + "".join(" " + unit for unit in units[:1])
+
+
+def etymology(arguments: Arguments, page: Page) -> str:
+    """Show {{etymology|la|albedo|whiteness}} as "Latin albedo 'whiteness'"; further words follow "and"."""
+    texts, names = arguments.all(), LANGUAGES.get(page.lang, {})
+    words = (texts[place : place + 3] for place in range(0, len(texts), 3))
+    shown = (" ".join([names.get(code, ""), *rest[:1], *(f"'{gloss}'" for gloss in rest[1:])]) for code, *rest in words)
+    return " and ".join(text.strip() for text in shown)
+
+
+def harvard(arguments: Arguments, page: Page) -> str:
+    """Show {{harvtxt|Boolos|Jeffrey|1999}} as "Boolos & Jeffrey (1999)"."""
+    *names, year = arguments.all() or [""]
+    return f"{' & '.join(names)} ({year})" if names else year
+
+
+def quoted(arguments: Arguments, page: Page) -> str:
+    """Show a quotation in the marks of its language; {{citation}} is one in French, elsewhere a reference."""
+    left, right = {"fr": ("« ", " »"), "de": ("„", "“")}.get(page.lang, ("“", "”"))
+    if page.lang != "fr" and arguments.named.keys() & {"title", "last", "author", "url"}:
+        return HOLE
+    return left + arguments.get(1, "text") + right if arguments.get(1, "text") else HOLE
+
+
+def columns(arguments: Arguments, page: Page) -> str:
+    """Show the lists of {{columns-list}}, each line where it was; what names a number of columns is none."""
+    texts = [text for text in (*arguments.all(), *arguments.named.values()) if text[:1] in ("*", "#", ":")]
+    return "\n" + "\n".join(texts) + "\n" if texts else ""
+
+
+def korean(arguments: Arguments, page: Page) -> str:
+    """Show {{korean|hangul=한글|hanja=漢字|rr=hangeul}} as its words."""
+    return "; ".join(text for key in ("hangul", "hanja", "rr", "mr") if (text := arguments.get(key))) or arguments.get(
+        1
+    )

@@ -1,17 +1,21 @@
 """Repair a text by a short list of named rules, in a fixed order, so that what is measured is what was meant.
 
-The order matters: line ends first, then mojibake (ftfy only where its badness test says so: it is
-slow and most text is clean), then Unicode composition, then invisible characters, then blanks.
-Characters keep their identity: a full-width digit stays a digit, curly quotes stay curly, Chinese
-stays Chinese. Unwrapping is separate, since only some sources are hard-wrapped.
+The order matters: line ends first, since mojibake is undone line by line (ftfy undoes a line as a whole
+or not at all; only where its badness test says so); then Unicode composition and the ligatures that
+a PDF left; then escape sequences, invisible characters and blanks. Characters keep their identity: a
+full-width digit stays a digit (a table that is copied between projects turns １ into a quotation mark),
+curly quotes stay curly, Chinese stays Chinese. Unwrapping is separate, since only some sources are
+hard-wrapped. Most text needs no repair, so each rule first asks in native code whether there is any.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import ftfy
-from ftfy.badness import is_bad
+from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
+from ftfy.fixes import remove_terminal_escapes
 
 LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 INVISIBLE = re.compile(
@@ -20,8 +24,15 @@ INVISIBLE = re.compile(
 """Control characters, soft hyphen, zero-width space, direction marks, byte order marks. The joiners
 U+200C and U+200D stay: Persian and emoji need them."""
 ODD_BLANK = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+ODD = re.compile(f"[{ODD_BLANK}]")
 BLANKS = re.compile(f"[{ODD_BLANK}][{ODD_BLANK} ]*| [{ODD_BLANK} ]+")
 """Anything but one plain space, so that ordinary text is passed over (3 times as fast)."""
+INNOCENT = ("common", "start_punctuation", "end_punctuation")
+SUSPECT = re.compile(f"[{''.join(MOJIBAKE_CATEGORIES[name] for name in MOJIBAKE_CATEGORIES if name not in INNOCENT)}]")
+"""Characters of which every pattern of ftfy's badness test has at least one. Chinese text, curly quotes and
+all, has none of them; without this the test takes as long as cutting the text into words."""
+LIGATURES = dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True))
+LIGATURE = re.compile("[ﬀ-ﬆ]")
 LINE_EDGES = re.compile(" +\n *|\n +")
 BLANK_LINES = re.compile("\n{3,}")
 PARAGRAPH = re.compile(r"\n[ \t]*\n")
@@ -32,17 +43,33 @@ program; verse and lists are shorter. Gutenberg wraps at 65 to 75 columns."""
 
 def line_ends(text: str) -> str:
     """Write every line end as one newline."""
+    if "\r" not in text and len(text.splitlines()) == text.count("\n") + (not text.endswith("\n")):
+        return text
     return LINE_ENDS.sub("\n", text)
 
 
 def mojibake(text: str) -> str:
-    """Undo text that was decoded with the wrong codec (ftfy.fix_encoding), where ftfy thinks it was."""
-    return ftfy.fix_encoding(text) if not text.isascii() and is_bad(text) else text
+    """Undo lines that were decoded with the wrong codec (ftfy.fix_encoding), where ftfy thinks they were."""
+    if text.isascii() or not SUSPECT.search(text):
+        return text
+    return "\n".join(
+        ftfy.fix_encoding(line) if not line.isascii() and is_bad(line) else line for line in text.split("\n")
+    )
 
 
 def composition(text: str) -> str:
     """Compose to NFC, so that one word has one spelling."""
     return unicodedata.normalize("NFC", text)
+
+
+def ligatures(text: str) -> str:
+    """Write the typesetter's ligatures of Latin letters as the letters."""
+    return text if text.isascii() else LIGATURE.sub(lambda match: LIGATURES[match[0]], text)
+
+
+def escapes(text: str) -> str:
+    """Remove the escape sequences by which terminals colour text, whole."""
+    return remove_terminal_escapes(text) if "\x1b" in text else text
 
 
 def invisible(text: str) -> str:
@@ -52,18 +79,22 @@ def invisible(text: str) -> str:
 
 def blanks(text: str) -> str:
     """Write runs of blanks as one space, none at line edges, and at most one empty line."""
-    return BLANK_LINES.sub("\n\n", LINE_EDGES.sub("\n", BLANKS.sub(" ", text))).strip()
+    if "  " in text or "\t" in text or (not text.isascii() and ODD.search(text)):
+        text = BLANKS.sub(" ", text)
+    if " \n" in text or "\n " in text:
+        text = LINE_EDGES.sub("\n", text)
+    return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
-UNICODE_RULES: tuple[Callable[[str], str], ...] = (line_ends, mojibake, composition)
-WHITESPACE_RULES: tuple[Callable[[str], str], ...] = (line_ends, invisible, blanks)
+UNICODE_RULES: tuple[Callable[[str], str], ...] = (line_ends, mojibake, composition, ligatures)
+WHITESPACE_RULES: tuple[Callable[[str], str], ...] = (line_ends, escapes, invisible, blanks)
 
 
 def unwrap(text: str) -> str:
     """Join the hard-wrapped lines of prose paragraphs; leave verse, lists and headings alone.
 
-    A paragraph counts as wrapped prose when it has no indented line but its first and every line
-    except the last is at least WRAPPED_WIDTH characters long.
+    A paragraph counts as wrapped prose when it has no indented line but its first, every line
+    except the last is at least WRAPPED_WIDTH characters long, and it is no verse of long lines.
     """
     return "\n\n".join(unwrap_paragraph(p) for p in PARAGRAPH.split(line_ends(text)))
 
@@ -73,9 +104,18 @@ def unwrap_paragraph(paragraph: str) -> str:
     lines = paragraph.strip("\n").split("\n")
     if len(lines) < 2 or any(line[:1] in " \t\u3000" for line in lines[1:]):
         return paragraph
-    if any(len(line) < WRAPPED_WIDTH for line in lines[:-1]):
+    if any(len(line) < WRAPPED_WIDTH for line in lines[:-1]) or is_verse(lines):
         return paragraph
     return " ".join(line.strip() for line in lines)
+
+
+def is_verse(lines: Sequence[str]) -> bool:
+    """Say whether every line begins with a capital, and one ends where the next one's first word had room."""
+    width = max(map(len, lines))
+    ragged = any(
+        len(line) + 1 + len(after.split(None, 1)[0]) <= width for line, after in pairwise(lines) if after.strip()
+    )
+    return ragged and all(line.lstrip("\"'“‘«(_")[:1].isupper() for line in lines)
 
 
 def normalize(text: str, *, unicode: bool = True, whitespace: bool = True) -> tuple[str, list[str]]:

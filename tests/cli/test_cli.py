@@ -9,8 +9,8 @@ import pytest
 from tests.conftest import ROOT
 
 COMMANDS = [
-    "run", "download", "ingest", "clean", "decide", "dedup", "split", "tokenizer", "encode", "pack", "train", "evaluate", "record",
-    "sql", "show", "report", "doctor",
+    "run", "download", "ingest", "clean", "decide", "dedup", "split", "tokenizer", "encode", "pack", "train",
+    "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
 ]  # fmt: skip
 
 RECIPE = """
@@ -21,6 +21,8 @@ name = "notes"
 paths = ["{paths}"]
 format = "text"
 lang = "en"
+[dedup]
+near = false  # the notes differ in a number
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
-from lmpipe.curate.near import LEADERS, near, sign
+from lmpipe.curate.near import LEADERS, candidates, near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import GuardError
@@ -39,7 +39,8 @@ def stages(
     run = Execution(workers=workers)
     decided = [decide(clean(s, data, CleanSettings(), run), data, EVERYTHING, run) for s in sources]
     exact = dedup(decided, "test", data, settings, run)
-    return near(exact, [sign(d, data, settings, run) for d in decided], data, settings, run), decided
+    signed = [sign(d, data, settings, run) for d in decided]
+    return near(exact, signed, candidates(exact, signed, data, settings, run), data, settings, run), decided
 
 
 def duplicates(manifest: Manifest) -> dict[str, dict[str, Any]]:

@@ -12,8 +12,8 @@ from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest
-from lmpipe.errors import GuardError, InputError, RecipeError
-from lmpipe.settings import Bounds, CleanSettings, DedupSettings, ProfileSettings, SplitSettings
+from lmpipe.errors import GuardError, InputError
+from lmpipe.settings import CleanSettings, DedupSettings, ProfileSettings, SplitSettings
 from tests.conftest import Ingested
 
 GOOD = (
@@ -59,49 +59,6 @@ def test_clean_unwraps_only_the_kinds_it_is_told_to(ingested: Ingested, tmp_path
     joined = clean(documents, tmp_path, CleanSettings(unwrap=("local",)), Execution())
     assert kept == wrapped
     assert rows(joined, "documents")[0]["text"] == wrapped.replace("\n", " ")
-
-
-def test_decide_names_the_first_threshold_that_is_missed(ingested: Ingested, tmp_path: Path) -> None:
-    manifest = decided(ingested([good(1), SHORT, good(2)]), tmp_path)
-    outcome = {row["id"]: (row["reason"], row["value"], row["threshold"]) for row in rows(manifest, "decisions")}
-    assert outcome["local:0"] == (None, None, None)
-    assert outcome["local:1"] == ("words.min", 4, 20)
-    assert manifest.counts == {"in": 3, "kept": 2, "dropped.words.min": 1}
-
-
-def test_decide_keeps_the_order_of_the_shard(ingested: Ingested, tmp_path: Path) -> None:
-    manifest = decided(ingested([good(n) for n in range(700)]), tmp_path)
-    assert [row["id"] for row in rows(manifest, "decisions")] == [f"local:{n}" for n in range(700)]
-
-
-def test_recipe_rules_lie_over_the_profile_by_language(ingested: Ingested, tmp_path: Path) -> None:
-    rules = {"en": {"words": Bounds(min=1), "stop_words": Bounds(min=0)}}
-    manifest = decided(ingested([SHORT, {"text": "太短了。", "lang": "zh"}]), tmp_path, rules=rules)
-    assert [row["reason"] for row in rows(manifest, "decisions")] == [None, "words.min"]
-
-
-def test_language_without_rules_takes_those_of_any(ingested: Ingested, tmp_path: Path) -> None:
-    manifest = decided(ingested([{"text": "Kurz.", "lang": "de"}]), tmp_path, guard=1.0)
-    assert [row["reason"] for row in rows(manifest, "decisions")] == ["words.min"]
-
-
-def test_profile_that_drops_more_than_its_guard_stops_the_run(ingested: Ingested, tmp_path: Path) -> None:
-    with pytest.raises(GuardError, match=r"drops 2 of 3 documents, more than profile.guard = 0.5; mostly .*words.min"):
-        decided(ingested([good(1), SHORT, SHORT]), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"name": "basik"}, "did you mean 'basic'"),
-        ({"rules": {"en": {"wrods": Bounds(min=1)}}}, "'wrods' is no signal; did you mean 'words'"),
-    ],
-)
-def test_unknown_profile_or_signal_is_refused(
-    ingested: Ingested, tmp_path: Path, settings: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(RecipeError, match=words):
-        decided(ingested([good(1)]), tmp_path, **settings)
 
 
 def test_survivor_of_a_text_is_the_newest_then_the_smallest_id(ingested: Ingested, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The pipeline flow against a real Prefect server: states, artifacts, rows, and what a second run does."""
 
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.pipeline import Outcome, pipeline
 from lmpipe import warehouse
-from lmpipe.errors import InputError
+from lmpipe.errors import GuardError, InputError
 
 RECIPE = """
 name = "tiny"
@@ -54,14 +56,17 @@ context = 32
 """
 
 
+WORDS = re.findall(
+    r"\w+",
+    "the ferry came late with crates of oranges while a clerk wrote numbers down as he had done in years before and"
+    " nobody asked why his pen was older than their boat or where its captain went when rain began to fall on ropes",
+)
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
-    lines = [
-        f"On day {n} the ferry came in with {n * 3 % 17} crates of oranges, and the clerk wrote the number down, "
-        f"as he had done in the years before, with a pen that had belonged to his aunt in number {n % 11}."
-        for n in range(120)
-    ]
+    lines = [f"On the quay {' '.join(random.Random(n).sample(WORDS, 30))} and that was all." for n in range(120)]
     (folder / "notes.txt").write_text("\n".join(lines))
     (folder / "tiny.toml").write_text(RECIPE)
     return folder / "tiny.toml"
@@ -132,3 +137,10 @@ def test_failed_run_is_recorded_with_its_sentence(recipe: Path, tmp_path: Path) 
     rows = ask(tmp_path / "data", "select status, error from flow_runs")
     assert [row["status"] for row in rows] == ["failed"]
     assert "missing.txt: no such file" in str(rows[0]["error"])
+
+
+def test_a_guard_ends_the_flow_with_its_own_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("\n".join(f"{' '.join(WORDS)} {number}" for number in range(50)))
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    with pytest.raises(GuardError, match=r"49 of 50 documents are duplicates"):
+        pipeline(tmp_path / "tiny.toml", tmp_path, 1)

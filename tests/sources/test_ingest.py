@@ -11,6 +11,7 @@ import pytest
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import InputError, LmpipeError, QuarantineError
 from lmpipe.settings import LocalSource, NewsSource, NovelsSource, Source, WikipediaSource
+from lmpipe.sources import wikipedia_stream
 from lmpipe.sources.ingest import ingest
 
 PROSE = "The ferry left at six, as it had always done, and nobody on the quay could remember a day when it had not."
@@ -46,7 +47,7 @@ def adds_up(counts: dict[str, int]) -> bool:
 def test_whole_dump_is_read(tmp_path: Path) -> None:
     (tmp_path / "dump.xml.bz2").write_bytes(bz2.compress(DUMP))
     manifest = read(tmp_path, wikipedia())
-    assert manifest.counts == {"in": 200, "kept": 200}
+    assert manifest.counts == {"articles": 200, "in": 200, "kept": 200}
     assert not manifest.paths("quarantine")
 
 
@@ -126,6 +127,56 @@ def test_source_with_records_but_no_document_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dump.xml").write_text("<mediawiki>" + page(1).replace("<ns>0", "<ns>10") + "</mediawiki>")
     with pytest.raises(InputError, match=r"1 records, but not one document: .*namespace"):
         read(tmp_path, wikipedia())
+
+
+def test_downloaded_files_are_read_after_those_of_the_recipe_and_none_twice(tmp_path: Path) -> None:
+    (tmp_path / "dump.xml").write_text(page(1))
+    (tmp_path / "later.xml").write_text(page(2))
+    downloaded = [tmp_path / "later.xml", tmp_path / "dump.xml"]
+    manifest = ingest(wikipedia(), tmp_path, tmp_path / "data", Execution(), downloaded)
+    assert [file["file"] for file in manifest.inputs] == ["dump.xml", "later.xml"]
+    assert [row["id"] for path in manifest.paths("documents") for row in pq.read_table(path).to_pylist()] == [
+        "wiki:1",
+        "wiki:2",
+    ]
+
+
+@pytest.mark.parametrize("redirects", [True, False])
+def test_redirects_are_rows_of_their_own_when_asked_for_and_counted_either_way(tmp_path: Path, redirects: bool) -> None:
+    (tmp_path / "dump.xml").write_bytes(DUMP.replace(b"<text>" + PROSE.encode(), b"<text>#REDIRECT [[Page 7]]", 5))
+    manifest = read(tmp_path, wikipedia(redirects=redirects))
+    assert manifest.counts == {"articles": 195, "in": 200, "kept": 195, "skipped.redirect": 5}
+    rows = [row for path in manifest.paths("redirects") for row in pq.read_table(path).to_pylist()]
+    assert [row["id"] for row in rows] == ([f"wiki:{n}" for n in range(5)] if redirects else [])
+    for row in rows[:1]:
+        assert row | {"created": str(row["created"])} == {
+            "id": "wiki:0",
+            "source": "wiki",
+            "title": "Page 0",
+            "target": "Page 7",
+            "revision": "09",
+            "created": "2020-01-01 00:00:00+00:00",
+        }
+
+
+def test_a_killed_ingest_goes_on_at_its_last_run_of_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wikipedia_stream, "UNIT_STREAMS", 2)
+    streams = [bz2.compress("".join(page(n) for n in range(i, i + 10)).encode()) for i in range(0, 200, 10)]
+    (tmp_path / "dump.xml.bz2").write_bytes(b"".join(streams))
+    started: list[int] = []
+
+    def until_killed(done: int, total: int) -> None:
+        started.append(done)
+        if done == 4 and len(started) < 10:
+            raise KeyboardInterrupt
+
+    run = Execution(progress=until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        ingest(wikipedia(), tmp_path, tmp_path / "data", run)
+    started.extend([0] * 10)
+    manifest = ingest(wikipedia(), tmp_path, tmp_path / "data", run)
+    assert started[15:] == [4, 5, 6, 7, 8, 9, 10]
+    assert manifest == ingest(wikipedia(), tmp_path, tmp_path / "other", Execution())
 
 
 def test_same_file_elsewhere_gives_the_same_dataset(tmp_path: Path) -> None:

@@ -1,51 +1,24 @@
 """Local corpora: six formats, one mapping, and the same rules for what is bad or skipped."""
 
+import bz2
 import gzip
 import json
+import lzma
 import zipfile
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lmpipe.document import BadRecord, Document, Record, Skipped
+from lmpipe.document import BadRecord, Document
 from lmpipe.errors import InputError
-from lmpipe.settings import LocalSource
-from lmpipe.sources import local, records, tagged
+from lmpipe.sources import archives, local, records
+from tests.sources.reading import TAGGED, errors, read, read_files, source, story, tally, texts
 
 CHINESE = "风从海上来，吹过旧城的屋顶。茶馆里的老人放下杯子。"
-TAGGED = {"id": "@NEWID", "title": "TITLE", "text": "BODY", "created": "DATE"}
-
-
-def source(form: str, **changes: object) -> LocalSource:
-    return LocalSource(**{"kind": "local", "name": "here", "paths": (), "format": form} | changes)  # type: ignore[arg-type]
-
-
-def read_files(settings: LocalSource, *files: Path) -> list[Record]:
-    return [r for unit in local.units(settings, list(files)) for r in local.read(settings, unit)]
-
-
-def read(tmp_path: Path, form: str, content: bytes | str, **changes: object) -> list[Record]:
-    path = tmp_path / "corpus.txt"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_files(source(form, **changes), path)
-
-
-def tally(found: list[Record]) -> Counter[str]:
-    return Counter(r.reason if isinstance(r, Skipped) else type(r).__name__ for r in found)
-
-
-def texts(found: list[Record]) -> list[str]:
-    return [r.text for r in found if isinstance(r, Document)]
-
-
-def errors(found: list[Record]) -> list[str]:
-    return [r.error for r in found if isinstance(r, BadRecord)]
 
 
 # text
@@ -67,6 +40,23 @@ def test_text_names_files_by_their_path_inside_the_folder(tmp_path: Path) -> Non
     assert [r.native_id for r in found if isinstance(r, Document)] == ["business/001.txt", "sport/001.txt"]
 
 
+@pytest.mark.parametrize("pattern", ["bbc/*/*.txt", "bbc/**/*.txt", "*/*/001.txt", "**/*.txt"])
+def test_text_names_files_of_one_name_apart_whatever_the_pattern(tmp_path: Path, pattern: str) -> None:
+    for folder in ("sport", "business"):
+        (tmp_path / "bbc" / folder).mkdir(parents=True)
+        (tmp_path / "bbc" / folder / "001.txt").write_text(folder)
+    found = read_files(source("text", paths=(pattern,)), *sorted((tmp_path / "bbc").rglob("*.txt")))
+    assert [r.native_id for r in found if isinstance(r, Document)] == ["business/001.txt", "sport/001.txt"]
+
+
+def test_text_names_a_file_the_same_when_it_is_alone(tmp_path: Path) -> None:
+    (tmp_path / "bbc" / "sport").mkdir(parents=True)
+    (tmp_path / "bbc" / "sport" / "001.txt").write_text("sport")
+    (document,) = read_files(source("text", paths=("bbc/*/*.txt",)), tmp_path / "bbc" / "sport" / "001.txt")
+    assert isinstance(document, Document)
+    assert document.native_id == "sport/001.txt"
+
+
 def test_text_makes_each_zip_member_a_document_and_writes_nothing(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("folder/one.txt", "one")
@@ -79,7 +69,7 @@ def test_text_makes_each_zip_member_a_document_and_writes_nothing(tmp_path: Path
 
 
 def test_text_refuses_a_zip_bomb_and_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 1000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.txt", " " * 100_000)
         archive.writestr("good.txt", "good")
@@ -132,17 +122,53 @@ def test_lines_refuses_an_overlong_line_and_reads_on(tmp_path: Path, monkeypatch
     assert "line of 5001 bytes" in errors(found)[0]
 
 
-@pytest.mark.parametrize("packed", ["gzip", "zstd"])
-def test_lines_inflates_compressed_files(tmp_path: Path, packed: str) -> None:
-    content = b"one\ntwo\n"
-    data = gzip.compress(content) if packed == "gzip" else pa.Codec("zstd").compress(content, asbytes=True)
-    assert texts(read(tmp_path, "lines", data)) == ["one", "two"]
+PACKED = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": lambda content: pa.Codec("zstd").compress(content, asbytes=True),
+}
+
+
+@pytest.mark.parametrize("packed", sorted(PACKED))
+@pytest.mark.parametrize("form", ["lines", "text", "jsonl", "csv"])
+def test_every_format_is_inflated(tmp_path: Path, packed: str, form: str) -> None:
+    content = {"lines": b"one\n", "text": b"one", "jsonl": b'{"text": "one"}\n', "csv": b"id,text\n1,one\n"}[form]
+    assert texts(read(tmp_path, form, PACKED[packed](content))) == ["one"]
+
+
+@pytest.mark.parametrize("packed", ["gzip", "bzip2", "xz"])
+@pytest.mark.parametrize("form", ["lines", "text"])
+def test_damaged_compression_is_said(tmp_path: Path, packed: str, form: str) -> None:
+    found = read(tmp_path, form, PACKED[packed](b"one\ntwo\n")[:-6])
+    assert "damaged compression" in errors(found)[0]
 
 
 def test_lines_keeps_what_comes_before_damaged_compression(tmp_path: Path) -> None:
-    found = read(tmp_path, "lines", gzip.compress(b"one\ntwo\n")[:-6])
-    assert texts(found)[:1] == ["one"]
-    assert "damaged compression" in errors(found)[0]
+    assert texts(read(tmp_path, "lines", gzip.compress(b"one\ntwo\n")[:-6]))[:1] == ["one"]
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(["", "a", "bcd", "efghijklmnop"]), max_size=12),
+    st.integers(1, 20),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_lines_of_a_long_file_are_the_same_in_units(tmp_path: Path, rows: list[str], unit: int, end: str) -> None:
+    path = tmp_path / "corpus.txt"
+    path.write_bytes(end.join(rows).encode())
+    whole = read_files(source("lines"), path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "UNIT_BYTES", unit)
+        assert len(local.units(source("lines"), [path])) == max(-(-path.stat().st_size // unit), 1)
+        assert read_files(source("lines"), path) == whole
+
+
+def test_a_zip_is_refused_by_other_formats_than_text(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.jsonl", "{}")
+    with pytest.raises(InputError, match="is a zip; expected jsonl"):
+        read_files(source("jsonl"), tmp_path / "a.zip")
 
 
 def test_jsonl_maps_fields(tmp_path: Path) -> None:
@@ -192,133 +218,36 @@ def test_jsonl_accepts_a_column_that_some_records_lack(tmp_path: Path) -> None:
     assert [r.title for r in found if isinstance(r, Document)] == ["", "T"]
 
 
-# csv and parquet
+def test_jsonl_finds_columns_inside_others_by_dotted_path(tmp_path: Path) -> None:
+    row = {"body": {"text": "Words."}, "meta": {"title": "Tides", "more": 5}, "a.b": "7"}
+    fields = {"id": "a.b", "text": "body.text", "title": "meta.title", "url": "meta.more.deeper"}
+    (document,) = read(tmp_path, "jsonl", json.dumps(row), fields=fields)
+    assert isinstance(document, Document)
+    assert (document.native_id, document.title, document.text, document.url) == ("7", "Tides", "Words.", None)
 
 
-def test_csv_reads_quoted_fields_over_several_lines(tmp_path: Path) -> None:
-    found = read(tmp_path, "csv", 'id,text\n1,"two\nlines, ""quoted"""\n2,plain\n', fields={"id": "id"})
-    assert texts(found) == ['two\nlines, "quoted"', "plain"]
-    assert found[0].origin.offset == len("id,text\n")  # type: ignore[union-attr]
-
-
-def test_csv_reads_tabs(tmp_path: Path) -> None:
-    assert texts(read(tmp_path, "csv", "label\ttext\n1\ta, b\n")) == ["a, b"]
-
-
-def test_csv_gives_a_bad_record_for_a_row_of_the_wrong_width(tmp_path: Path) -> None:
-    found = read(tmp_path, "csv", "id,text\n1,good\n2\n3,also,good\n4,fine\n")
-    assert texts(found) == ["good", "fine"]
-    assert "expected 2 columns, found 1" in errors(found)[0]
-
-
-def test_csv_gives_a_bad_record_for_undecodable_bytes(tmp_path: Path) -> None:
-    found = read(tmp_path, "csv", b"id,text\n1,good\n2,caf\xe9\n", encoding="utf-8")
-    assert tally(found) == {"Document": 1, "BadRecord": 1}
-
-
-def test_csv_refuses_a_first_line_that_names_no_columns(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no column names in line 1"):
-        read(tmp_path, "csv", "\rid,text\n1,x\n")
-
-
-def test_csv_refuses_a_missing_column(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no column 'body' for text; found \['id', 'words'\]"):
-        read(tmp_path, "csv", "id,words\n1,x\n", fields={"text": "body"})
-
-
-def test_parquet_reads_row_groups_as_units(tmp_path: Path) -> None:
-    table = pa.table({"text": ["a", "b", None, "d"], "unused": [1, 2, 3, 4], "day": pa.array([0] * 4, pa.date32())})
-    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
-    settings = source("parquet", fields={"created": "day"})
-    assert len(local.units(settings, [tmp_path / "t.parquet"])) == 2
-    found = read_files(settings, tmp_path / "t.parquet")
-    assert texts(found) == ["a", "b", "d"]
+def test_jsonl_joins_a_list_of_paragraphs(tmp_path: Path) -> None:
+    found = read(tmp_path, "jsonl", '{"text": ["One.", "Two."]}\n{"text": ["One.", 2]}\n{"text": []}')
+    assert texts(found) == ["One.\nTwo."]
+    assert "text: expected a string, found list" in errors(found)[0]
     assert tally(found)["empty"] == 1
-    assert isinstance(found[3], Document)
-    assert found[3].native_id == "t.parquet#4"
-    assert found[3].created == datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        (pa.table({"body": ["x"]}), r"no column 'text' for text; found \['body'\]"),
-        (pa.table({"text": [1]}), "column 'text' is int64; expected strings"),
-    ],
+    "line",
+    ['{"text": "a", "n": NaN}', '{"text": "b", "text": "a"}', '{"n": 123456789012345678901234567890, "text": "a"}'],
 )
-def test_parquet_refuses_missing_and_mistyped_columns(tmp_path: Path, table: pa.Table, message: str) -> None:
-    pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(InputError, match=message):
-        read_files(source("parquet"), tmp_path / "t.parquet")
+def test_jsonl_reads_what_pythons_json_reads(tmp_path: Path, line: str) -> None:
+    assert texts(read(tmp_path, "jsonl", line)) == ["a"]
 
 
-def test_units_refuse_a_file_that_is_no_parquet(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not readable as Parquet"):
-        read(tmp_path, "parquet", b"PAR1 but no more")
+def test_jsonl_gives_a_bad_record_for_a_number_of_too_many_digits(tmp_path: Path) -> None:
+    assert "not valid JSON" in errors(read(tmp_path, "jsonl", '{"text": "a", "n": ' + "9" * 5000 + "}"))[0]
 
 
-# tagged
-
-
-def story(number: int, body: str = "<BODY>The tin price rose.</BODY>") -> str:
-    date = "<DATE>26-FEB-1987 15:01:01.79</DATE>"
-    return f'<REUTERS TOPICS="NO" NEWID="{number}">\n{date}<TITLE>T &lt;{number}></TITLE>{body}\n</REUTERS>\n'
-
-
-def read_tagged(tmp_path: Path, content: bytes | str, **changes: object) -> list[Record]:
-    return read(tmp_path, "tagged", content, **{"record": "REUTERS", "fields": TAGGED} | changes)
-
-
-def test_tagged_maps_tags_and_attributes(tmp_path: Path) -> None:
-    content = "<!DOCTYPE lewis>\n" + story(1) + story(2, "<BODY>A&#5;B &amp; <b>C</b>&#22;\r\nD</BODY>")
-    first, second = read_tagged(tmp_path, content)
-    assert isinstance(first, Document)
-    assert isinstance(second, Document)
-    assert (first.native_id, first.title, first.text) == ("1", "T <1>", "The tin price rose.")
-    assert first.created == datetime(1987, 2, 26, 15, 1, 1, tzinfo=UTC)
-    assert second.text == "AB & C\nD"
-    assert content[second.origin.offset :].startswith('<REUTERS TOPICS="NO" NEWID="2"')
-
-
-def test_tagged_skips_a_record_without_a_text_tag(tmp_path: Path) -> None:
-    assert tally(read_tagged(tmp_path, story(1, "") + story(2))) == {"empty": 1, "Document": 1}
-
-
-@pytest.mark.parametrize("bite", [1, 7, 64, 1 << 20])
-def test_tagged_finds_the_same_records_whatever_the_read_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bite: int
-) -> None:
-    monkeypatch.setattr(tagged, "CHUNK", bite)
-    found = read_tagged(tmp_path, "".join(story(n) for n in range(5)))
-    assert [r.native_id for r in found if isinstance(r, Document)] == ["0", "1", "2", "3", "4"]
-
-
-def test_tagged_loses_only_the_record_whose_bytes_are_invalid(tmp_path: Path) -> None:
-    good = f"<doc><docno>1</docno><content>{CHINESE}</content></doc>\n".encode("gb18030")
-    bad = good.replace(b"</content>", b"\x81\x20\xff</content>")
-    fields = {"id": "docno", "text": "content"}
-    found = read_tagged(tmp_path, good + bad + good, record="doc", fields=fields, encoding="gb18030")
-    assert tally(found) == {"Document": 2, "BadRecord": 1}
-    assert "not gb18030" in errors(found)[0]
-
-
-def test_tagged_gives_bad_records_when_end_tags_are_missing(tmp_path: Path) -> None:
-    cut = story(1).replace("</REUTERS>", "")
-    found = read_tagged(tmp_path, cut + story(2) + cut)
-    assert texts(found) == ["The tin price rose."]
-    assert ["no end tag" in errors(found)[0], "cut off" in errors(found)[1]] == [True, True]
-
-
-def test_tagged_refuses_an_overlong_record_and_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tagged, "MAX_RECORD_BYTES", 1000)
-    monkeypatch.setattr(tagged, "CHUNK", 300)
-    found = read_tagged(tmp_path, story(1) + story(2, f"<BODY>{'x' * 5000}</BODY>") + story(3))
-    assert [r.native_id for r in found if isinstance(r, Document)] == ["1", "3"]
-    assert "at most 1000 are read" in errors(found)[0]
-
-
-def test_tagged_says_when_the_record_tag_does_not_occur(tmp_path: Path) -> None:
-    assert "no <REUTERS> in the file" in errors(read_tagged(tmp_path, "<doc>x</doc>"))[0]
+def test_jsonl_takes_a_byte_order_mark_and_dos_line_ends(tmp_path: Path) -> None:
+    content = b"\xef\xbb\xbf" + '{"text": "été"}\r\n{"text": "b"}\r\n'.encode()
+    assert texts(read(tmp_path, "jsonl", content)) == ["été", "b"]
 
 
 @pytest.mark.parametrize(
@@ -342,20 +271,6 @@ def test_parse_date_gives_none_for_what_is_no_date(value: object) -> None:
 
 
 # Real corpora
-
-
-def test_tagged_reads_reuters(corpora: Path) -> None:
-    files = [corpora / "news" / "reuters-21578" / f"reut2-0{n}.sgm" for n in ("00", "17")]
-    found = read_files(source("tagged", record="REUTERS", fields=TAGGED), *files)
-    assert sum(tally(found).values()) == 2000
-    odd = [r for r in found if isinstance(r, Document) and r.meta]
-    assert [r.meta for r in odd] == [{"encoding": "cp1252"}]
-
-
-def test_tagged_reads_sogou(corpora: Path) -> None:
-    fields = {"id": "docno", "url": "url", "title": "contenttitle", "text": "content"}
-    settings = source("tagged", record="doc", fields=fields, encoding="gb18030")
-    assert sum(tally(read_files(settings, corpora / "news" / "sogou-gb18030.dat")).values()) == 200
 
 
 def test_text_reads_the_bbc_zip(corpora: Path) -> None:

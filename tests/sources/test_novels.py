@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lmpipe.document import BadRecord, Document, Record, Skipped
 from lmpipe.errors import InputError
 from lmpipe.settings import NovelsSource
-from lmpipe.sources import novels
+from lmpipe.sources import chapters, novels
 
 DATA = Path(__file__).parent.parent / "data"
 PROSE = "The tide came in over the flats before breakfast, and nobody on the quay looked up to see it. " * 5
@@ -173,7 +173,7 @@ def test_read_refuses_a_cut_that_leaves_little(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "no text"),
-        (b"<!DOCTYPE html><html><p>x", "HTML"),
+        (b"<!DOCTYPE html><html><body><img src='x'></body></html>", "markup without text"),
         (b"\x00\x01\x02\x03" * 99, "control characters"),
     ],
 )
@@ -193,7 +193,7 @@ def test_read_refuses_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pyte
 def test_read_takes_a_book_without_headings_whole_or_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = book(*[PROSE.strip()] * 10)
     assert headings(read(tmp_path, content)) == ["whole book"]
-    monkeypatch.setattr(novels, "PART_CHARS", 1500)
+    monkeypatch.setattr(chapters, "PART_CHARS", 1500)
     parts = documents(read(tmp_path, content))
     assert len(parts) == 3
     assert "\n\n".join(part.text for part in parts) == content.strip("\n")
@@ -260,7 +260,7 @@ def test_read_refuses_the_embedded_book_with_invalid_bytes() -> None:
         ("gutenberg/pg-huckleberry_finn.txt", 43),
         ("gutenberg/pg-tom_sawyer.txt", 37),
         ("gutenberg/pg-frankenstein.txt", 28),
-        ("gutenberg/pg-metamorphosis.txt", 3),
+        ("gutenberg/pg-grimm.txt", 60),
         ("gutenberg/pg-dorian_gray.txt", 20),
         ("gutenberg/24264-0.txt", 120),
         ("zh/红楼梦.txt", 120),
@@ -273,6 +273,63 @@ def test_read_finds_every_chapter_of_real_books(corpora: Path, file: str, number
     assert len([document for document in found if document.meta["chapter"] != "0"]) == number
 
 
+def test_read_skips_a_copyrighted_real_book(corpora: Path) -> None:
+    source = NovelsSource(kind="novels", name="books", paths=())
+    (unit,) = novels.units(source, [corpora / "novels" / "gutenberg" / "pg-metamorphosis.txt"])
+    assert list(novels.read(source, unit)) == [Skipped(reason="copyrighted")]
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "** This is a COPYRIGHTED Project Gutenberg eBook, Details Below **",
+        "*END*THE SMALL PRINT! FOR COPYRIGHT PROTECTED ETEXTS*Ver.02.11.00*END*",
+        "Copyright Status: Copyrighted. Read the copyright notice inside this book for details.",
+    ],
+)
+def test_read_skips_a_book_that_says_it_is_copyrighted(tmp_path: Path, notice: str) -> None:
+    content = book(notice, START, "CHAPTER I", PROSE, END, "Licence words.")
+    assert read(tmp_path, content, markers="required") == [Skipped(reason="copyrighted")]
+
+
+def test_read_keeps_a_book_that_speaks_of_copyright(tmp_path: Path) -> None:
+    content = book(
+        "Copyright laws are changing all over the world.", START, "CHAPTER I", PROSE, "Copyrighted, 1920.", END
+    )
+    assert len(documents(read(tmp_path, content, markers="required"))) == 1
+
+
+@pytest.mark.parametrize("title", ["CONTENTS", "Inhoud.", "Table des matières", "目录"])
+def test_read_finds_tales_by_the_table_of_contents(tmp_path: Path, title: str) -> None:
+    tales = ["THE QUAY", "OF THE FLATS, AND BEYOND", "A LAST TIDE"]
+    listed = "\n".join(f"  {tale} ....... {n}0" for n, tale in enumerate(tales, 1))
+    content = book("TIDES", title, listed, *[part for tale in tales for part in (f"{tale}.", PROSE)])
+    assert headings(read(tmp_path, content)) == [f"{tale}." for tale in tales]
+
+
+def test_read_takes_no_line_inside_the_contents_for_a_tale(tmp_path: Path) -> None:
+    tales = ["THE QUAY", "OF THE FLATS, AND BEYOND", "A LAST TIDE", "ONE MORE TIDE"]
+    listed = [f"  {tale}" for tale in tales]
+    content = book(
+        "CONTENTS", "Page", *listed[:2], "Page", "x. " * 90 + "1", *listed[2:], *[p for t in tales for p in (t, PROSE)]
+    )
+    assert headings(read(tmp_path, content)) == tales
+
+
+def test_read_gives_true_byte_offsets_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    content = book("CHAPTER I", PROSE, "CHAPTER II", PROSE).encode("utf-8-sig")
+    first, second = documents(read(tmp_path, content))
+    assert first.origin.offset == 3
+    assert content[second.origin.offset :].startswith(b"CHAPTER II")
+
+
+def test_read_takes_no_line_of_prose_for_a_tale(tmp_path: Path) -> None:
+    content = book(
+        "CONTENTS", "THE QUAY 1", "THE FLATS 2", "CHAPTER I", PROSE, "THE QUAY", PROSE, "* * *", PROSE, "* * *", PROSE
+    )
+    assert headings(read(tmp_path, content)) == ["CHAPTER I"], "two lines that come again may be chance"
+
+
 PIECES = ("CHAPTER I", "I", "第一回", "\n", "\r\n", " ", PROSE, HAN, START, END, "Part 2.", "x")
 
 
@@ -280,7 +337,7 @@ PIECES = ("CHAPTER I", "I", "第一回", "\n", "\r\n", " ", PROSE, HAN, START, E
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("\n".join))
 def test_read_loses_no_character_of_any_book(tmp_path: Path, content: str) -> None:
     raw = content.replace(START, "s").replace(END, "e")
-    edges = [(chapter.start, chapter.end) for chapter in novels.chapters(raw, 0, len(raw))]
+    edges = [(chapter.start, chapter.end) for chapter in chapters.chapters(raw, 0, len(raw))]
     covered = "".join(raw[start:end] for start, end in edges)
     assert covered.split() == raw.split()
     records = read(tmp_path, content)

@@ -1,21 +1,19 @@
-"""Dumps in every packing and every state of damage: which records come out, and where they lay."""
+"""Pages of dumps: which records come out of them, and with what."""
 
 import bz2
-import gzip
 import json
-import lzma
-import pickle
-import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from lmpipe.document import BadRecord, Document, Record, Skipped
-from lmpipe.errors import InputError
+from lmpipe.document import BadRecord, Document, Origin, Record, Redirect, Skipped
 from lmpipe.settings import WikipediaSource
-from lmpipe.sources import wikipedia, wikipedia_stream
+from lmpipe.sources import wikipedia, wikitext
+from lmpipe.sources.limits import time_limit
 
 DATA = Path(__file__).parent.parent / "data"
 SOURCE = WikipediaSource(kind="wikipedia", name="wiki", paths=(), lang="en")
@@ -53,26 +51,6 @@ def bad(records: Sequence[Record]) -> list[BadRecord]:
     return [record for record in records if isinstance(record, BadRecord)]
 
 
-PACKINGS = {
-    "x.xml": lambda data: data,
-    "x.xml.bz2": bz2.compress,
-    "x.xml.gz": gzip.compress,
-    "x.xml.xz": lzma.compress,
-    "utf16.xml": lambda data: data.decode().encode("utf-16"),
-    "utf16-be.xml.gz": lambda data: gzip.compress(data.decode().encode("utf-16-be")),
-    "misnamed.gz": bz2.compress,
-}
-
-
-@pytest.mark.parametrize("name", PACKINGS)
-def test_pages_are_read_whatever_the_packing(tmp_path: Path, name: str) -> None:
-    data = HEAD + page(1, "Käse 猫") + page(2) + TAIL
-    records = read(write(tmp_path, name, PACKINGS[name](data)))
-    assert ids(records) == ["1", "2"]
-    assert isinstance(records[0], Document)
-    assert records[0].text == "Käse 猫"
-
-
 def test_a_document_carries_its_metadata_when_read(tmp_path: Path) -> None:
     text = "It is.\n[[Category:Things|x]] [[Category:All]]"
     (record,) = read(write(tmp_path, "x.xml", HEAD + page(7, text, title="A b's (c)") + TAIL))
@@ -81,7 +59,7 @@ def test_a_document_carries_its_metadata_when_read(tmp_path: Path) -> None:
     assert record.created == datetime(2014, 12, 3, 4, 50, 6, tzinfo=UTC)
     assert record.revision == "1007"
     assert record.url == "https://en.wikipedia.org/wiki/A_b%27s_(c)"
-    assert record.meta == {"categories": "Things|All"}
+    assert record.meta["categories"] == "Things|All"
 
 
 def test_origin_leads_back_to_the_bytes_when_streams_are_many(tmp_path: Path) -> None:
@@ -101,6 +79,7 @@ def test_origin_leads_back_to_the_bytes_when_streams_are_many(tmp_path: Path) ->
         (page(1, "#重定向 [[b]]"), "redirect"),
         (page(1, ns=10), "namespace"),
         (page(1, ""), "empty"),
+        (page(1).replace(b'xml:space="preserve">Some text.</text>', b'deleted="deleted" />'), "deleted"),
         (page(1, "{{Infobox}}"), "empty"),
         (page(1).replace(b">wikitext<", b">json<"), "model"),
     ],
@@ -113,7 +92,7 @@ def test_other_namespaces_are_kept_when_asked_for(tmp_path: Path) -> None:
     source = WikipediaSource(kind="wikipedia", name="wiki", paths=(), lang="en", namespaces=(0, 4))
     (record,) = read(write(tmp_path, "x.xml", HEAD + page(1, ns=4, title="Wikipedia:A") + TAIL), source)
     assert isinstance(record, Document)
-    assert record.meta == {"namespace": "4"}
+    assert record.meta["namespace"] == "4"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +105,11 @@ def test_other_namespaces_are_kept_when_asked_for(tmp_path: Path) -> None:
         (page(2).replace(b"    <id>2</id>\n", b""), "<id>"),
         (page(2).replace(b"<id>2</id>", b"<id>two</id>"), "two"),
         (page(2).replace(b"text", b"test"), "<text>"),
+        (page(2).replace(b'xml:space="preserve">Some text.</text>', b'bytes="10" />'), "stub"),
         (page(2).replace(b"2014-12-03", b"yesterday"), "yesterday"),
+        (page(2).replace(b"2014-12-03T04:50:06Z", b"0001-01-01T00:00:00+23:00"), "out of range"),
+        (page(2).replace(b"<id>2</id>", b"<id>" + b"2" * 5000 + b"</id>"), "<id>"),
+        (page(2).replace(b"<ns>0", "<ns>²".encode()), "<ns>"),
         (page(2).replace(b"</page>", b""), "</page>"),
     ],
 )
@@ -146,85 +129,129 @@ def test_a_page_open_at_the_end_is_one_bad_record(tmp_path: Path) -> None:
     assert "</page>" in bad(records)[0].error
 
 
-@pytest.mark.parametrize("pack", [lambda data: bz2.compress(data, 1), gzip.compress, lzma.compress])
-def test_pages_before_the_end_are_kept_when_compressed_data_is_cut(
-    tmp_path: Path, pack: Callable[[bytes], bytes]
-) -> None:
-    noise = random.Random(1)  # text that does not compress: several bz2 blocks, and the cut falls between pages
-    packed = pack(HEAD + b"".join(page(number, noise.randbytes(10_000).hex()) for number in range(1, 41)) + TAIL)
-    records = read(write(tmp_path, "x", packed[: len(packed) * 3 // 4]))
-    assert len(ids(records)) > 20
-    assert len(bad(records)) == 1
-    assert "end" in bad(records)[0].error
-
-
-def test_a_stream_that_ends_early_is_told_even_between_pages(tmp_path: Path) -> None:
-    records = read(write(tmp_path, "x.xml.bz2", multistream([HEAD, page(1), TAIL])[:-5]))
-    assert ids(records) == ["1"]
-    assert ["ends early" in record.error for record in bad(records)] == [True]
-
-
-def test_reading_goes_on_with_the_next_stream_when_one_is_damaged(tmp_path: Path) -> None:
-    streams = [bz2.compress(part) for part in (HEAD, page(1), page(2), page(3), TAIL)]
-    streams[2] = streams[2][:60] + bytes(40) + streams[2][100:]
-    records = read(write(tmp_path, "x.xml.bz2", b"".join(streams)))
-    assert ids(records) == ["1", "3"]
-    assert len(bad(records)) == 1
-    assert str(len(streams[0]) + len(streams[1])) in bad(records)[0].error
-
-
-@pytest.mark.parametrize("size", [1, 7, 100, 1000])
-def test_no_page_is_lost_or_doubled_when_streams_cut_pages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    monkeypatch.setattr(wikipedia_stream, "UNIT_STREAMS", 3)
-    data = HEAD + b"".join(page(number, "x" * number) for number in range(1, 9)) + TAIL
-    parts = [data[start : start + size] for start in range(0, len(data), size)]
-    path = write(tmp_path, "x.xml.bz2", multistream(parts))
-    assert len(wikipedia.units(SOURCE, [path])) > 1 or size == 1000
-    records = read(path)
-    assert ids(records) == [str(number) for number in range(1, 9)]
-    assert not bad(records)
-
-
-@pytest.mark.parametrize("size", [1, 50, 333])
-def test_no_page_is_lost_or_doubled_when_a_plain_file_is_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    monkeypatch.setattr(wikipedia_stream, "PLAIN_UNIT_BYTES", size)
-    data = HEAD + page(1) + page(2) + page(3) + TAIL
-    path = write(tmp_path, "x.xml", data)
-    records = read(path)
-    assert ids(records) == ["1", "2", "3"]
-    assert [data[r.origin.offset :][: r.origin.length] for r in records if isinstance(r, Document)] == [
-        page(number).strip() for number in (1, 2, 3)
-    ]
-
-
-def test_pages_are_found_when_pieces_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wikipedia_stream, "PIECE", 3)
-    records = read(write(tmp_path, "x.xml", HEAD + b"<pages/>" + page(1) + page(2) + TAIL))
-    assert ids(records) == ["1", "2"]
-    assert not bad(records)
-
-
-def test_a_page_beyond_the_limit_is_set_aside_and_reading_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wikipedia_stream, "MAX_PAGE", 2000)
-    monkeypatch.setattr(wikipedia_stream, "PIECE", 500)
-    records = read(write(tmp_path, "x.xml", HEAD + page(1) + page(2, "x" * 9000) + page(3) + TAIL))
-    assert ids(records) == ["1", "3"]
-    assert len(bad(records)) == 1
-    assert "2000 bytes" in bad(records)[0].error
-
-
 def test_an_entity_bomb_is_harmless(tmp_path: Path) -> None:
     levels = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     bomb = f'<?xml version="1.0"?><!DOCTYPE m [<!ENTITY l0 "boom">{levels}]>\n'.encode()
     records = read(write(tmp_path, "x.xml", bomb + HEAD + page(1, "&l9;") + page(2) + TAIL))
     assert ids(records) == ["2"]
     assert "l9" in bad(records)[0].error
+
+
+def test_a_page_that_takes_too_long_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(*arguments: object, **settings: object) -> wikitext.Rendered:
+        started = time.monotonic()
+        while time.monotonic() < started + 5:
+            pass
+        return wikitext.Rendered("late", 0, 0)
+
+    monkeypatch.setattr(wikipedia, "time_limit", lambda: time_limit(0.1))
+    monkeypatch.setattr(wikitext, "render", render)
+    (record,) = read(write(tmp_path, "x.xml", page(1)))
+    assert isinstance(record, BadRecord)
+    assert "read in 0.1 s" in record.error
+    assert record.raw == page(1).strip()
+
+
+def test_a_text_beyond_the_limit_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wikipedia, "MAX_WIKITEXT", 100)
+    records = read(write(tmp_path, "x.xml", HEAD + page(1, "x" * 101) + page(2, "x" * 100) + TAIL))
+    assert ids(records) == ["2"]
+    assert "found 101" in bad(records)[0].error
+
+
+def revision(number: int, stamp: str, text: str) -> bytes:
+    return f"<revision><id>{number}</id><timestamp>{stamp}</timestamp><text>{text}</text></revision>".encode()
+
+
+def test_the_newest_revision_counts_when_there_are_many(tmp_path: Path) -> None:
+    many = (
+        revision(8, "2020-01-02T00:00:00Z", "old")
+        + revision(7, "2021-01-02T00:00:00Z", "newest")
+        + revision(9, "2020-05-02T00:00:00Z", "imported later")
+    )
+    (record,) = read(write(tmp_path, "x.xml", b"<page><title>A</title><ns>0</ns><id>1</id>" + many + b"</page>"))
+    assert isinstance(record, Document)
+    assert (record.text, record.revision, record.created) == ("newest", "7", datetime(2021, 1, 2, tzinfo=UTC))
+
+
+def test_the_namespace_is_told_by_the_title_in_dumps_of_before_2012(tmp_path: Path) -> None:
+    names = b'<namespace key="0" /><namespace key="1">Talk</namespace><namespace key="4">R&amp;D</namespace>'
+    titles = ("Talk:A", "R&amp;D:A", "Alien: Covenant")
+    old = [page(n, title=title).replace(b"    <ns>0</ns>\n", b"") for n, title in enumerate(titles)]
+    streams = [b"<mediawiki><siteinfo>" + names + b"</siteinfo>", *old, TAIL]
+    path = write(tmp_path, "x.xml.bz2", multistream(streams))
+    records = read(path, replace(SOURCE, namespaces=(0, 4)))
+    assert [(r.title, r.meta.get("namespace")) for r in records if isinstance(r, Document)] == [
+        ("R&D:A", "4"),
+        ("Alien: Covenant", None),
+    ]
+    assert records[0] == Skipped(reason="namespace")
+
+
+@pytest.mark.parametrize(
+    ("text", "element", "target"),
+    [
+        ("#REDIRECT [[Old#Part|x]]", '    <redirect title="New &amp; better" />\n', "New & better"),
+        ("#REDIRECT [[:new_page#Part|x]]", "    <redirect />\n", "New page"),
+        ("#重定向[[新]]", "", "新"),
+        ("nothing", "    <redirect />\n", None),
+    ],
+)
+def test_redirects_are_kept_with_their_target_when_asked_for(
+    tmp_path: Path, text: str, element: str, target: str | None
+) -> None:
+    (record,) = read(write(tmp_path, "x.xml", page(3, text, redirect=element)), replace(SOURCE, redirects=True))
+    assert record == Redirect(
+        reason="redirect",
+        native_id="3",
+        title="Title",
+        target=target,
+        revision="1003",
+        created=datetime(2014, 12, 3, 4, 50, 6, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(("wiki", "lang", "host"), [(None, "zh-Hant", "zh"), ("zh-yue", "yue", "zh-yue")])
+def test_the_address_names_the_wiki(tmp_path: Path, wiki: str | None, lang: str, host: str) -> None:
+    (record,) = read(write(tmp_path, "x.xml", page(3, title="猫 a")), replace(SOURCE, wiki=wiki, lang=lang))
+    assert isinstance(record, Document)
+    assert record.url == f"https://{host}.wikipedia.org/wiki/%E7%8C%AB_a"
+
+
+def test_lost_templates_are_counted_by_article(tmp_path: Path) -> None:
+    text = "It is {{nobody knows this one|a|b}} in {{lang|fr|mot}} here. " + "Some words. " * 400
+    records = read(
+        write(tmp_path, "x.xml", HEAD + page(1, text) + page(2) + page(3, text, ns=4) + TAIL),
+        replace(SOURCE, namespaces=(0, 4)),
+    )
+    one, two, other = (record for record in records if isinstance(record, Document))
+    assert (one.meta["templates"], one.meta["templates_lost"]) == ("2", "1")
+    assert wikipedia.tally(one) == {
+        "articles": 1,
+        "articles_with_lost_templates": 1,
+        "templates": 2,
+        "templates_lost": 1,
+        "long_articles": 1,
+        "long_articles_with_lost_templates": 1,
+    }
+    assert wikipedia.tally(two) == {"articles": 1}
+    assert wikipedia.tally(other) == {}
+
+
+def test_articles_with_holes_are_counted() -> None:
+    document = Document(native_id="1", title="", text="x" * 4001, origin=Origin("f", 0, 1), meta={"holes": "2"})
+    assert wikipedia.tally(document) == {
+        "articles": 1,
+        "articles_with_holes": 1,
+        "long_articles": 1,
+        "long_articles_with_holes": 1,
+    }
+
+
+def test_a_dump_without_pages_is_no_bad_record_but_a_file_without_root_is(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "x.xml", HEAD + TAIL)) == []
+    assert read(write(tmp_path, "x.xml.bz2", multistream([HEAD, TAIL]))) == []
+    assert len(bad(read(write(tmp_path, "y.xml.bz2", bz2.compress(b"<html></html>"))))) == 1
 
 
 def test_pages_are_read_when_there_is_no_root(tmp_path: Path) -> None:
@@ -237,20 +264,6 @@ def test_a_file_without_pages_is_one_bad_record(tmp_path: Path, data: bytes) -> 
     assert isinstance(record, BadRecord)
     assert "expected <page>" in record.error
     assert record.raw == data
-
-
-@pytest.mark.parametrize(("magic", "name"), [(b"7z\xbc\xaf\x27\x1c\0\4", "7z"), (b"(\xb5/\xfd1234", "zstd")])
-def test_an_archive_that_cannot_be_streamed_is_refused(tmp_path: Path, magic: bytes, name: str) -> None:
-    with pytest.raises(InputError, match=f"{name}.*bz2"):
-        wikipedia.units(SOURCE, [write(tmp_path, "x.7z", magic)])
-
-
-def test_units_travel_to_other_processes_unchanged(tmp_path: Path) -> None:
-    path = write(tmp_path, "x.xml.bz2", multistream([HEAD, page(1), TAIL]))
-    units = wikipedia.units(SOURCE, [path])
-    assert pickle.loads(pickle.dumps(units)) == units == wikipedia.units(SOURCE, [path])
-    assert units[0].streams[0] == 0
-    assert units[-1].end == path.stat().st_size
 
 
 @pytest.mark.parametrize("name", ["wiki-en", "wiki-zh"])

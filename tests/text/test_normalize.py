@@ -1,10 +1,22 @@
 """Each rule repairs what it names and nothing else."""
 
 import pytest
+from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmpipe.text.normalize import blanks, composition, invisible, line_ends, mojibake, normalize, unwrap
+from lmpipe.text.normalize import (
+    SUSPECT,
+    blanks,
+    composition,
+    escapes,
+    invisible,
+    ligatures,
+    line_ends,
+    mojibake,
+    normalize,
+    unwrap,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +25,9 @@ from lmpipe.text.normalize import blanks, composition, invisible, line_ends, moj
         (line_ends, "a\r\nb\rc\u2028d", "a\nb\nc\nd"),
         (mojibake, "the cafÃ© was shut", "the café was shut"),
         (mojibake, "naïve café", "naïve café"),
+        (mojibake, "他说“好”\nthe cafÃ© was shut\n£5 – a “café”", "他说“好”\nthe café was shut\n£5 – a “café”"),
+        (ligatures, "the ﬁrst eﬀort, ﬂat", "the first effort, flat"),
+        (escapes, "a \x1b[31;1mred\x1b[0m word", "a red word"),
         (composition, "cafe\u0301", "café"),
         (invisible, "a\u200bb\ufeffc\u00add\x00e", "abcde"),
         (blanks, "　　他说：\u00a0好\t吗  \n\n\n\n再见", "他说： 好 吗\n\n再见"),
@@ -26,6 +41,31 @@ def test_rule_repairs_what_it_names(rule, before: str, after: str) -> None:  # t
 def test_full_width_digits_and_curly_quotes_stay() -> None:
     text = "公元１９１１年，他说：“好。” It’s fine…"
     assert normalize(text) == (text, [])
+
+
+@given(st.text(st.sampled_from("０１２３４５６７８９年，。“”a b\u3000\n"), max_size=60))
+def test_full_width_digits_stay_digits(text: str) -> None:
+    repaired, _ = normalize(text)
+    assert [char for char in repaired if char.isdecimal()] == [char for char in text if char.isdecimal()]
+    assert "".join(repaired.split()) == "".join(text.split())
+
+
+@given(
+    st.text(
+        st.sampled_from("".join(MOJIBAKE_CATEGORIES.values()).replace("-", "") + "aZ .,’”‚ВГРСâïì°\xa0"), max_size=6
+    )
+)
+def test_whatever_looks_bad_to_ftfy_is_looked_at(text: str) -> None:
+    assert SUSPECT.search(text) or not is_bad(text)
+
+
+@given(st.text(st.sampled_from("ab \t\n\r\x0b\x1c\x85\u2028\u3000\u200b\x1b[3m"), max_size=30))
+def test_nothing_is_left_to_repair(text: str) -> None:
+    repaired, _ = normalize(text)
+    assert not set(repaired) & set("\t\r\x0b\x1c\x85\u2028\u3000\u200b\x1b")
+    assert "  " not in repaired
+    assert "\n\n\n" not in repaired
+    assert repaired == "\n".join(line.strip() for line in repaired.strip().split("\n"))
 
 
 def test_joiners_stay_where_scripts_need_them() -> None:
@@ -62,6 +102,34 @@ def test_unwrap_joins_the_lines_of_prose() -> None:
 def test_unwrap_keeps_verse_and_headings() -> None:
     text = f"CHAPTER I.\nThe Letter\n\n{VERSE}"
     assert unwrap(text) == text
+
+
+def test_unwrap_keeps_verse_of_long_lines() -> None:
+    text = (
+        "O river that hast never learnt to wait for any man,\n"
+        "Who standing on the bridge at dusk would count thy waves,\n"
+        "And every wave he counted was another that began,\n"
+        "Till none was left to name the stones that mark the graves."
+    )
+    assert unwrap(text) == text
+
+
+def test_unwrap_joins_prose_whose_lines_happen_to_begin_with_capitals() -> None:
+    text = (
+        "They went by way of the old bridge, and nobody followed, except for\n"
+        "Mary, who had never trusted the river, or her brother, or the Bishop,\n"
+        "Even then."
+    )
+    assert unwrap(text) == text.replace("\n", " ")
+
+
+LINES = st.text(st.sampled_from("aB ,.\u3000１"), max_size=80)
+
+
+@given(st.lists(LINES, max_size=8))
+def test_unwrap_changes_nothing_but_blanks(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    assert "".join(unwrap(text).split()) == "".join(text.split())
 
 
 def test_unwrap_keeps_indented_lines() -> None:

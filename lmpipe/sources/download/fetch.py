@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from lmpipe.dataset import Execution
-from lmpipe.settings import CommonCrawlNews, NewsFeeds, Source, WikimediaDump
-from lmpipe.sources.download import commoncrawl, feeds, wikimedia
+from lmpipe.settings import CommonCrawlNews, Gutenberg, NewsFeeds, Source, WikimediaDump
+from lmpipe.sources.download import commoncrawl, feeds, gutenberg, wikimedia
 
-FETCHERS = {WikimediaDump: wikimedia, CommonCrawlNews: commoncrawl, NewsFeeds: feeds}
+FETCHERS = {WikimediaDump: wikimedia, CommonCrawlNews: commoncrawl, NewsFeeds: feeds, Gutenberg: gutenberg}
 """Kind of download table to the module that knows its servers."""
 
 
