@@ -29,7 +29,7 @@ def clean_source(recipe: Path, data: Path, documents: Path, workers: int) -> Pat
     """Normalise a source's documents, identify their language and measure their signals."""
     with watching(f"clean {documents.name}") as tell:
         execution = Execution(workers=workers, progress=tell)
-        return clean(open_dataset(documents), data, load_recipe(recipe).clean, execution).folder
+        return clean(open_dataset(documents), data, load_recipe(recipe).clean, execution, recipe.parent).folder
 
 
 @task(task_run_name="decide source")
@@ -37,7 +37,7 @@ def decide_source(recipe: Path, data: Path, cleaned: Path, workers: int) -> Path
     """Lay the filter profile's thresholds over a source's signals."""
     with watching(f"decide {cleaned.name}") as tell:
         execution = Execution(workers=workers, progress=tell)
-        return decide(open_dataset(cleaned), data, load_recipe(recipe).profile, execution).folder
+        return decide(open_dataset(cleaned), data, load_recipe(recipe).profile, execution, recipe.parent).folder
 
 
 @task(task_run_name="find duplicates")

@@ -25,8 +25,8 @@ def walk(path: Path, data: Path, workers: int, last: str = "tokens") -> list[Man
     """Build every dataset of a recipe up to the stage `last`; return them in order."""
     recipe, run = load_recipe(path), Execution(workers=workers)
     documents = [ingest(source, path.parent, data, run) for source in recipe.sources]
-    cleaned = [clean(manifest, data, recipe.clean, run) for manifest in documents]
-    decided = [decide(manifest, data, recipe.profile, run) for manifest in cleaned]
+    cleaned = [clean(manifest, data, recipe.clean, run, path.parent) for manifest in documents]
+    decided = [decide(manifest, data, recipe.profile, run, path.parent) for manifest in cleaned]
     exact = dedup(decided, recipe.name, data, recipe.dedup, run)
     signed = [sign(manifest, data, recipe.dedup, run) for manifest in decided]
     proposed = candidates(exact, signed, data, recipe.dedup, run)

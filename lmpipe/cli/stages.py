@@ -113,7 +113,7 @@ def clean(recipe: Recipe, documents: Folders, data: Data = DATA, workers: Worker
 
     for folder in documents:
         with executing(f"clean {folder.name}", workers) as execution:
-            made(stage(open_dataset(folder), data, load_recipe(recipe).clean, execution))
+            made(stage(open_dataset(folder), data, load_recipe(recipe).clean, execution, recipe.parent))
 
 
 WhatIfOption = Annotated[

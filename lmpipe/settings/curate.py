@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+PiiKind = Literal["email", "phone", "ip", "card", "iban", "ssn", "cn_id", "cn_mobile", "api_key"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanSettings:
@@ -16,7 +18,7 @@ class CleanSettings:
     """Source kinds whose hard-wrapped lines are joined into paragraphs."""
     pii: Literal["off", "count", "redact"] = "count"
     """Personal data: not looked for, found and counted, or replaced by stable placeholders such as <EMAIL>."""
-    pii_kinds: tuple[str, ...] = ("email", "phone", "ip", "card", "iban", "ssn", "cn_id", "cn_mobile", "api_key")
+    pii_kinds: tuple[PiiKind, ...] = ("email", "phone", "ip", "card", "iban", "ssn", "cn_id", "cn_mobile", "api_key")
     """Kinds to look for; each is described in text/pii.py."""
     content_words: bool = False
     """Write the words that are no stop words as a column of their own, for n-gram and topic work."""
@@ -39,7 +41,7 @@ class ProfileSettings:
     """A filter profile: thresholds over signals, by language."""
 
     name: str = "basic"
-    """A file of lmpipe/curate/profiles, without .toml."""
+    """A file of lmpipe/curate/profiles, without .toml; or a .toml file, relative to the recipe."""
     rules: dict[str, dict[str, Bounds]] = field(default_factory=dict)
     """Language (or any) to signal to bounds; overrides the profile's own."""
     guard: float = 0.5
