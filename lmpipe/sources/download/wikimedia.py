@@ -2,11 +2,9 @@
 
 A dump is listed while it is still being made and deleted after some months, so only a job that is done is
 taken, the newest one when the recipe names no date, and its date goes into the dataset's identity. Mirrors are
-asked for the files only; which files there are, and with which checksums, the dump site itself says. A file
-that was whole or half here when a run was killed is not asked for again, or only for the rest.
+asked for the files only; which files there are, and with which checksums, the dump site itself says.
 """
 
-import dataclasses
 import json
 import logging
 import re
@@ -18,7 +16,6 @@ from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, open_da
 from lmpipe.errors import DownloadError
 from lmpipe.settings import WikimediaDump, WikipediaSource
 from lmpipe.sources.download.http import Client
-from lmpipe.sources.download.partial import Expected, check_disk, difference, part_of
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +24,9 @@ MAX_LISTING = 4 << 20
 """Bytes of a listing of dates; they have some kilobytes."""
 MAX_STATUS = 64 << 20
 """Bytes of dumpstatus.json; enwiki's has 2 MB."""
-MAX_CONNECTIONS = 2
-"""At a time; dumps.wikimedia.org turns away clients with more."""
 DATE = re.compile(r"\b(\d{8})/")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 """A file name that cannot lead out of its folder."""
-PART_OF_DUMP = re.compile(r"-p\d+p\d+\.")
-"""In the names of the parts into which large dumps are cut: ...-multistream1.xml-p1p41242.bz2."""
 
 
 class DumpFile(NamedTuple):
@@ -44,11 +37,6 @@ class DumpFile(NamedTuple):
     sha1: str
     path: str
     """Below the root of a site."""
-
-    @property
-    def as_input(self) -> dict[str, Any]:
-        """What the dataset's identity says of it."""
-        return {"file": self.name, "bytes": self.size, "sha1": self.sha1}
 
 
 class FileUnit(NamedTuple):
@@ -71,44 +59,36 @@ def fetch(source: WikipediaSource, base: Path, data: Path, execution: Execution)
     with Client(download.http) as client:
         date, files = finished_dump(client, download)
     log.info("%s: dump %s of %s, %d files, %d bytes", source.name, date, download.wiki, len(files), total(files))
-    plan = plan_of(source.name, download, date, tuple(file.as_input for file in files))
-    if not (plan.folder(data) / "manifest.json").exists():
-        check_disk(data, total(files) - sum(present(plan.folder(data), file) for file in files))
-    polite = dataclasses.replace(execution, workers=min(execution.workers, MAX_CONNECTIONS))
-    return build(plan, data, fetch_unit, [FileUnit(download, file) for file in files], polite).paths("files")
-
-
-def plan_of(name: str, download: WikimediaDump, date: str | None, inputs: tuple[dict[str, Any], ...]) -> Plan:
-    """Name the dataset of a dump by its wiki, date, job and files."""
-    settings = {"wiki": download.wiki, "date": date, "job": download.job}
-    return Plan(stage="download", name=name, version=VERSION, settings=settings, inputs=inputs)
+    plan = Plan(
+        stage="download",
+        name=source.name,
+        version=VERSION,
+        settings={"wiki": download.wiki, "date": date, "job": download.job},
+        inputs=tuple({"file": file.name, "bytes": file.size, "sha1": file.sha1} for file in files),
+    )
+    return build(plan, data, fetch_unit, [FileUnit(download, file) for file in files], execution).paths("files")
 
 
 def committed(name: str, download: WikimediaDump, data: Path) -> Manifest | None:
     """Find a dump of an explicit date that is here already, so that nobody need be asked."""
+    wanted = {"wiki": download.wiki, "date": download.date, "job": download.job}
     for path in sorted((data / "download").glob(f"{name}-*/manifest.json")):
         manifest = open_dataset(path.parent)
-        if manifest.fingerprint == plan_of(name, download, download.date, manifest.inputs).fingerprint:
+        if manifest.name == name and manifest.settings == wanted:
             return manifest
     return None
-
-
-def present(folder: Path, file: DumpFile) -> int:
-    """Count the bytes of a file that an earlier run has brought."""
-    path = folder / file.name
-    return path.stat().st_size if path.exists() else part_of(path).size
 
 
 def finished_dump(client: Client, download: WikimediaDump) -> tuple[str, list[DumpFile]]:
     """Find the dump of the recipe's date, or the newest finished one."""
     if download.date is not None:
         job = job_of(client, download, download.date)
-        if job is None or not is_done(job):
+        if job is None or job.get("status") != "done":
             raise DownloadError(unfinished(client, download, job))
         return download.date, job_files(download, download.date, job)
     for date in dates(client, download):
         job = job_of(client, download, date)
-        if job is not None and is_done(job):
+        if job is not None and job.get("status") == "done":
             return date, job_files(download, date, job)
     raise DownloadError(f"{download.site}/{download.wiki}/: expected a finished {download.job}, found none. Try later.")
 
@@ -141,19 +121,14 @@ def job_of(client: Client, download: WikimediaDump, date: str) -> dict[str, Any]
         raise DownloadError(f"{url}: expected JSON with jobs, found {error!r}. Try again later.") from None
 
 
-def is_done(job: dict[str, Any] | None) -> bool:
-    """Tell whether a job has finished."""
-    return job is not None and job.get("status") == "done"
-
-
 def unfinished(client: Client, download: WikimediaDump, job: dict[str, Any] | None) -> str:
     """Say what there is instead of the dump that was asked for."""
     there = dates(client, download)
     place = f"{download.site}/{download.wiki}/{download.date}"
     if job is None:
         return f"{place}: no such dump with a job {download.job}. There are {', '.join(there[:12])}."
-    done = next((date for date in there if is_done(job_of(client, download, date))), None)
-    newest = f"The newest finished one is {done}" if done else "None is finished"
+    done = [d for d in there if (other := job_of(client, download, d)) is not None and other.get("status") == "done"]
+    newest = f"The newest finished one is {done[0]}" if done else "None is finished"
     return f"{place}: expected a finished {download.job}, found status {str(job.get('status'))!r}. {newest}."
 
 

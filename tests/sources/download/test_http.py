@@ -15,9 +15,8 @@ import pytest
 
 from lmpipe.errors import DownloadError
 from lmpipe.settings import HttpSettings
-from lmpipe.sources.download import connect
-from lmpipe.sources.download.connect import is_public
-from lmpipe.sources.download.http import Client
+from lmpipe.sources.download import http
+from lmpipe.sources.download.http import Client, is_public
 from lmpipe.sources.download.robots import Robots
 from tests.conftest import ROOT
 from tests.sources.download.server import File, serve
@@ -133,8 +132,8 @@ def test_a_redirect_is_checked_like_an_address(target: str, reason: str, monkeyp
     with serve({"/a": File(status=302, headers={"Location": target})}) as server, Client(settings()) as client:
         port = int(server.url.rpartition(":")[2])
         # only the test's own server counts as public, so that the first hop is allowed and the second is judged
-        monkeypatch.setattr(client.connector, "private", False)
-        monkeypatch.setattr(connect, "is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr(client, "settings", settings(private=False))
+        monkeypatch.setattr(http, "is_public", lambda address: address == "127.0.0.1")
         with pytest.raises(DownloadError, match=reason):
             client.get(f"http://127.0.0.1:{port}/a", max_bytes=10)
 
