@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from lmpipe.settings.curate import (
     Bounds,
     CleanSettings,
-    DecontaminateSettings,
     DedupSettings,
     ProfileSettings,
     SplitSettings,
@@ -41,7 +40,6 @@ __all__ = [
     "Bounds",
     "CleanSettings",
     "CommonCrawlNews",
-    "DecontaminateSettings",
     "DedupSettings",
     "EvaluateSettings",
     "Gutenberg",
@@ -82,7 +80,6 @@ class Recipe:
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     dedup: DedupSettings = field(default_factory=DedupSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
-    decontaminate: DecontaminateSettings = field(default_factory=DecontaminateSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     tokens: TokensSettings = field(default_factory=TokensSettings)
     train: tuple[TrainSettings, ...] = ()

@@ -67,10 +67,6 @@ class DedupSettings:
     """MinHash values per band."""
     similarity: float = 0.8
     """Jaccard similarity of the shingle sets from which two documents are near duplicates."""
-    spans: Literal["off", "lines", "paragraphs"] = "off"
-    """Cut lines or paragraphs that stand in another document already; the first copy stays."""
-    span_chars: int = 100
-    """Characters a line or paragraph needs to be cut; short ones repeat by chance."""
     guard: float = 0.5
     """Share of a source's documents that may be duplicates before the run stops."""
 
@@ -85,17 +81,3 @@ class SplitSettings:
     """Share of works for evaluation."""
     by: dict[str, Literal["work", "document"]] = field(default_factory=dict)
     """Source name to grain; work (all chapters of a book together) unless said otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecontaminateSettings:
-    """Overlap of training documents with what models are evaluated on."""
-
-    mode: Literal["off", "mark", "remove"] = "remove"
-    """Do nothing, list the hits, or list them and leave the documents out of the training split."""
-    ngram: int = 13
-    """Words in a row that must not be shared (GPT-3, Brown et al. 2020, appendix C)."""
-    ngram_chars: int = 26
-    """The same for Chinese and Japanese, in characters: two a word."""
-    sets: dict[str, str] = field(default_factory=dict)
-    """Further evaluation sets: name to a .jsonl, .parquet (column text) or .txt file, relative to the recipe."""
