@@ -29,11 +29,11 @@ def main() -> None:
     figures |= {f"{name} {key}": value for name, row in pages.items() for key, value in row._asdict().items()}
     figures |= holes | {"ingest seconds, 1 worker": one, "ingest seconds, 2 workers": two}
     ratios = {
-        "wikipedia_vs_wikiextractor": rates["lmpipe"] / rates["wikiextractor"],
-        "wikipedia_vs_mwparserfromhell": rates["lmpipe"] / rates["mwparserfromhell"],
+        "wikipedia_vs_wikiextractor": wikipedia.ratios(rates)["wikitext_vs_wikiextractor"],
+        "wikipedia_vs_mwparserfromhell": wikipedia.ratios(rates)["wikitext_vs_mwparserfromhell"],
         "wikipedia_two_cores": one / two,
-        "hole_rate": holes["lmpipe hole_rate"],
-        "template_loss": holes["lmpipe template_loss"],
+        "hole_rate": holes["lmpipe: articles with holes"] / 100,
+        "template_loss": holes["lmpipe: articles that lost templates"] / 100,
         "html_f1": pages["trafilatura"].f1,
     }
     finish(figures, "MB/s, share, seconds or pages/s", ratios, Path(sys.argv[1]))
