@@ -12,6 +12,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,6 +100,11 @@ Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
 """Signals by name, one value per document."""
 
 
+TOGETHER_CHARS = 2_000_000
+"""Characters that are measured over one vocabulary: an ordinary batch; of a batch of books a part, which
+bounds memory to some 100 MB."""
+
+
 class Kinds(NamedTuple):
     """What each segment of a vocabulary consists of, one value per segment."""
 
@@ -110,6 +116,14 @@ class Kinds(NamedTuple):
 
 def measure(texts: Sequence[str], languages: Sequence[str]) -> dict[str, Any]:
     """Measure all signals that depend on nothing but a text and its language, for a batch of texts."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // TOGETHER_CHARS
+    edges = [0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(texts)]
+    parts = [measure_together(texts[start:end], languages[start:end]) for start, end in pairwise(edges)]
+    return parts[0] if len(parts) == 1 else {name: list(chain(*(part[name] for part in parts))) for name in parts[0]}
+
+
+def measure_together(texts: Sequence[str], languages: Sequence[str]) -> dict[str, Any]:
+    """Measure texts over one vocabulary."""
     segmented = segment(texts, languages)
     kinds = measure_vocabulary(segmented.vocabulary)
     chars = np.fromiter(map(len, texts), np.int64, len(texts))

@@ -48,6 +48,10 @@ def test_blank_lines_count_nowhere_but_part_paragraphs() -> None:
     assert signals["duplicate_paragraph_chars"] == pytest.approx(4 / 19)
 
 
+def test_empty_text_has_no_line_and_no_paragraph() -> None:
+    assert lines_of("")["lines"] == lines_of("\n \n")["paragraphs"] == 0
+
+
 def test_third_copies_count_like_second_ones() -> None:
     assert lines_of("a\na\na\nb")["duplicate_lines"] == pytest.approx(2 / 4)
 

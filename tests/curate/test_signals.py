@@ -112,6 +112,21 @@ def test_empty_batch_is_measured() -> None:
     assert all(len(values) == 0 for values in measure([], []).values())
 
 
+def test_sums_of_floats_do_not_depend_on_the_order_of_the_vocabulary() -> None:
+    names = [f"word{n}" for n in range(60)]
+    texts = [" ".join(name for n, name in enumerate(names) for _ in range(1 + n * n % m)) for m in range(2, 60)]
+    together = measure([" ".join(reversed(names)), *texts], ["en"] * 59)["unigram_entropy"].tolist()
+    assert together[1:] == [signals_of(text)["unigram_entropy"] for text in texts]
+
+
+def test_long_documents_are_measured_as_they_would_be_alone() -> None:
+    book = "The heron stood in the river and did not move. " * 30_000
+    texts = ["Before it.", book, "After it.", book[:-47], ""]
+    together = {name: list(values) for name, values in measure(texts, ["en"] * 5).items()}
+    alone = [signals_of(text) for text in texts]
+    assert [{name: values[row] for name, values in together.items()} for row in range(5)] == alone
+
+
 def test_every_measured_signal_is_a_column_and_every_column_is_measured() -> None:
     of_the_stage = {
         "id",

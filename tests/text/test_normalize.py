@@ -26,6 +26,7 @@ from lmpipe.text.normalize import (
         (mojibake, "the cafÃ© was shut", "the café was shut"),
         (mojibake, "naïve café", "naïve café"),
         (mojibake, "他说“好”\nthe cafÃ© was shut\n£5 – a “café”", "他说“好”\nthe café was shut\n£5 – a “café”"),
+        (mojibake, "√©t√©, ‚Äúhello‚Äù\n他说“好”", "été, “hello”\n他说“好”"),  # whole, only the lines can be undone
         (ligatures, "the ﬁrst eﬀort, ﬂat", "the first effort, flat"),
         (escapes, "a \x1b[31;1mred\x1b[0m word", "a red word"),
         (composition, "cafe\u0301", "café"),
