@@ -1,7 +1,6 @@
 """Read what polls of feeds have kept (download/feeds.py): lines of JSON, one new entry each.
 
-An entry whose page was fetched is read from the page, else from its own HTML. An answer that was no feed
-stands as a line with its error and becomes a bad record.
+An entry whose page was fetched is read from the page, else from its own HTML.
 """
 
 import base64
@@ -41,9 +40,6 @@ def read_entries(source: NewsSource, path: Path) -> Iterator[Record]:
 
 def read_line(source: NewsSource, raw: Raw, line: dict[str, Any]) -> Record:
     """Make one line a record; raises for a line that no poll wrote."""
-    if "error" in line:
-        body = base64.b64decode(line["raw"], validate=True)
-        return BadRecord(origin=raw.origin, error=f"{line['feed']}: {line['error']}", raw=body)
     entry = Entry(**{name: str(line[name]) for name in Entry._fields})
     # An id such as 1234 is unique in its feed only; an address is unique everywhere.
     if not urlsplit(entry.id).scheme:

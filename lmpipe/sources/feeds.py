@@ -18,10 +18,14 @@ import feedparser
 from lmpipe.document import RAW_BYTES, BadRecord, Document, Origin, Record, Skipped
 from lmpipe.sources.encoding import DOUBTFUL, file_name
 from lmpipe.sources.html import XML_ILLEGAL, BadPageError, clean_line, fragment_text
-from lmpipe.sources.limits import RecordTimeoutError, time_limit
+from lmpipe.sources.limits import PARSER_FAILURES, RecordTimeoutError, time_limit
 
 MAX_FEED_BYTES = 16 << 20
 """The largest feed; feedparser reads 0.3 MB/s and holds the whole some ten times over."""
+
+
+class BadFeedError(Exception):
+    """Why a feed cannot be parsed."""
 
 
 class Entry(NamedTuple):
@@ -50,7 +54,7 @@ def read_feed(path: Path) -> Iterator[Record]:
     try:
         with time_limit():
             feed = parse(data)
-    except RecordTimeoutError as error:
+    except (RecordTimeoutError, BadFeedError) as error:
         yield BadRecord(origin=origin, error=str(error), raw=data[:RAW_BYTES])
         return
     entries = feed.get("entries", [])
@@ -61,10 +65,13 @@ def read_feed(path: Path) -> Iterator[Record]:
 
 
 def parse(data: bytes) -> Any:
-    """Parse a feed's bytes."""
+    """Parse a feed's bytes; raises BadFeedError for what feedparser cannot."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # feedparser and its sgmllib warn about their own use of Python
-        return feedparser.parse(io.BytesIO(data))
+        try:
+            return feedparser.parse(io.BytesIO(data))
+        except PARSER_FAILURES as error:
+            raise BadFeedError(f"feedparser fails: {error!r}") from error
 
 
 def no_entries(feed: Any, data: bytes, origin: Origin) -> Record:
@@ -76,7 +83,10 @@ def no_entries(feed: Any, data: bytes, origin: Origin) -> Record:
 
 
 def entries_of(data: bytes) -> list[Entry] | None:
-    """List the entries of a feed's bytes, each with an id; None when they are no feed."""
+    """List the entries of a feed's bytes, each with an id; None when they are no feed.
+
+    Raises BadFeedError.
+    """
     feed = parse(data)
     if not feed.get("entries") and not feed.get("version"):
         return None
