@@ -19,7 +19,7 @@ from lmpipe.sources.encoding import UndecodableError, decode
 from lmpipe.sources.feeds import Entry, read_entry
 from lmpipe.sources.html import BadPageError, declared_charset, extract
 from lmpipe.sources.limits import RecordTimeoutError, time_limit
-from lmpipe.sources.records import Raw, lines
+from lmpipe.sources.records import Raw, codec_meta, lines
 
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w:.-]+)", re.IGNORECASE)
 START = b'{"feed": "'
@@ -56,7 +56,7 @@ def read_page(source: NewsSource, raw: Raw, entry: Entry, line: dict[str, Any]) 
     try:
         body = base64.b64decode(line["page"], validate=True)
         charset = CHARSET.search(line["page_type"])
-        html, _ = decode(body, None, charset[1] if charset else declared_charset(body))
+        html, codec = decode(body, None, charset[1] if charset else declared_charset(body), mixed=True)
         with time_limit():
             page = extract(html, source.html, datetime.fromisoformat(line["fetched"]))
     except (BadPageError, UndecodableError, RecordTimeoutError, binascii.Error):
@@ -65,7 +65,7 @@ def read_page(source: NewsSource, raw: Raw, entry: Entry, line: dict[str, Any]) 
         return None
     published = datetime.fromisoformat(entry.published) if entry.published else page.date
     meta = {"author": page.author or entry.author, "site": page.site, "canonical": page.canonical}
-    meta["licence_hint"] = page.licence
+    meta |= {"licence_hint": page.licence, **codec_meta(codec)}
     return Document(
         native_id=entry.id,
         title=page.title or entry.title,

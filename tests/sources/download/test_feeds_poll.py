@@ -113,7 +113,9 @@ def test_a_bad_feed_harms_no_other_and_is_left_alone_for_a_while(tmp_path: Path,
     assert state(tmp_path)[server.url + "/good"]["error"] == ""
 
 
-@pytest.mark.parametrize("address", ["no address", "ftp://host/feed", "http://[broken", "http://", "http://127.0.0.1:1/a"])
+@pytest.mark.parametrize(
+    "address", ["no address", "ftp://host/feed", "http://[broken", "http://", "http://127.0.0.1:1/a"]
+)
 def test_an_address_that_leads_nowhere_harms_no_other(tmp_path: Path, address: str) -> None:
     with serve({"/good": rss("1")}) as server:
         asked = source(server, urls=(address, server.url + "/good"))

@@ -121,7 +121,7 @@ def test_an_answer_that_drips_is_given_up() -> None:
 
 @contextlib.contextmanager
 def speaking(*parts: bytes) -> Iterator[str]:
-    """Answer every connection with these bytes, then with one every 20 ms for ever; with nothing when there are none."""
+    """Answer every connection with these bytes, then with one every 20 ms for ever; without any, with nothing."""
 
     class Speaker(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -170,9 +170,12 @@ def test_a_handshake_that_never_ends_is_given_up(parts: tuple[bytes, ...]) -> No
 def test_a_file_that_drips_is_cut_and_gone_on_with(tmp_path: Path) -> None:
     """A chunk's extension can drip too, where no byte of the body is ever given."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;"
-    with speaking(head) as place, Client(settings(timeout=0.2, retries=1)) as client:
-        with pytest.raises(DownloadError, match=r"5 bytes came.*only \d+ bytes in"):
-            client.save(f"http://{place}/", tmp_path / "f")
+    with (
+        speaking(head) as place,
+        Client(settings(timeout=0.2, retries=1)) as client,
+        pytest.raises(DownloadError, match=r"5 bytes came.*only \d+ bytes in"),
+    ):
+        client.save(f"http://{place}/", tmp_path / "f")
 
 
 def test_the_next_address_of_a_name_is_tried_when_one_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
