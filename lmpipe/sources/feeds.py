@@ -6,6 +6,7 @@ in feeds, so a feed that gives entries is read however broken it is; a file that
 
 import hashlib
 import io
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from lmpipe.sources.limits import PARSER_FAILURES, RecordTimeoutError, time_limi
 
 MAX_FEED_BYTES = 16 << 20
 """The largest feed; feedparser reads 0.3 MB/s and holds the whole some ten times over."""
+
+CHANNEL = re.compile(rb"<channel[\s>]", re.IGNORECASE)
+"""The root of CDF, by which feedparser knows such a feed only once it has an entry."""
 
 
 class BadFeedError(Exception):
@@ -76,10 +80,15 @@ def parse(data: bytes) -> Any:
 
 def no_entries(feed: Any, data: bytes, origin: Origin) -> Record:
     """Tell an empty feed, which is in order, from a file that is no feed."""
-    if feed.get("version"):
+    if is_feed(feed, data):
         return Skipped(reason="empty")
     found = "an empty file" if not data.strip() else f"{data.lstrip()[:40]!r}"
     return BadRecord(origin=origin, error=f"expected a WARC file or an RSS or Atom feed, found {found}", raw=data)
+
+
+def is_feed(feed: Any, data: bytes) -> bool:
+    """Tell a feed that has no entry now from what is no feed."""
+    return bool(feed.get("version")) or CHANNEL.search(data) is not None
 
 
 def entries_of(data: bytes) -> list[Entry] | None:
@@ -88,7 +97,7 @@ def entries_of(data: bytes) -> list[Entry] | None:
     Raises BadFeedError.
     """
     feed = parse(data)
-    if not feed.get("entries") and not feed.get("version"):
+    if not feed.get("entries") and not is_feed(feed, data):
         return None
     return [identified(entry_of(entry)) for entry in feed.get("entries", [])]
 

@@ -61,8 +61,9 @@ def test_read_feed_skips_an_entry_without_text(tmp_path: Path) -> None:
     assert read(tmp_path, rss("<item><title>only this</title></item>")) == [Skipped(reason="empty")]
 
 
-def test_read_feed_skips_a_feed_without_entries(tmp_path: Path) -> None:
-    assert read(tmp_path, rss("")) == [Skipped(reason="empty")]
+@pytest.mark.parametrize("feed", [rss(""), '<CHANNEL HREF="https://bay.example/">\n</CHANNEL>'])
+def test_read_feed_skips_a_feed_without_entries(tmp_path: Path, feed: str) -> None:
+    assert read(tmp_path, feed) == [Skipped(reason="empty")]
 
 
 @pytest.mark.parametrize("content", [b"", b"<html><h1>502 Bad Gateway</h1></html>", b"\x89PNG\r\n\x1a\n" + bytes(50)])
