@@ -27,6 +27,10 @@ MAX_FEED_BYTES = 16 << 20
 CHANNEL = re.compile(rb"<channel[\s>]", re.IGNORECASE)
 """The root of CDF, by which feedparser knows such a feed only once it has an entry."""
 
+HALVES = re.compile(rb"(?:&#(?:x0*d[89a-f][0-9a-f]{2}|5[5-7][0-9]{3});)+", re.IGNORECASE)
+"""References to halves of characters beyond U+FFFF, as programs that think in UTF-16 write emoji; XML has none, and
+feedparser fails on them."""
+
 
 class BadFeedError(Exception):
     """Why a feed cannot be parsed."""
@@ -73,9 +77,17 @@ def parse(data: bytes) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # feedparser and its sgmllib warn about their own use of Python
         try:
-            return feedparser.parse(io.BytesIO(data))
+            return feedparser.parse(io.BytesIO(HALVES.sub(put_together, data)))
         except PARSER_FAILURES as error:
             raise BadFeedError(f"feedparser fails: {error!r}") from error
+
+
+def put_together(halves: re.Match[bytes]) -> bytes:
+    """Write a run of references to halves as references to whole characters; a single half is U+FFFD."""
+    numbers = halves[0].decode("ascii").lower().removesuffix(";").split(";")
+    units = [int(number[3:], 16) if number[2] == "x" else int(number[2:]) for number in numbers]
+    whole = "".join(map(chr, units)).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return "".join(f"&#{ord(character)};" for character in whole).encode("ascii")
 
 
 def no_entries(feed: Any, data: bytes, origin: Origin) -> Record:

@@ -28,7 +28,7 @@ from lxml import etree
 from lmpipe.dataset import Execution
 from lmpipe.errors import DownloadError, InputError
 from lmpipe.settings import NewsFeeds, NewsSource
-from lmpipe.sources.download.http import PERMANENT, Client, Response, checked_url
+from lmpipe.sources.download.http import PERMANENT, Client, Response, asked_again_with, checked_url
 from lmpipe.sources.download.robots import Robots
 from lmpipe.sources.download.threads import MainThread, side_by_side
 from lmpipe.sources.feeds import MAX_FEED_BYTES, BadFeedError, Entry, entries_of
@@ -244,7 +244,8 @@ def poll_feed(turn: Turn, asking: Asking, main: MainThread, deadline: float) -> 
     older = [number for number in feed.seen if number not in present]
     feed.seen = [*older[-SEEN:], *dict.fromkeys(entry.id for entry in entries)]
     feed.sha256 = sha256
-    feed.etag, feed.modified = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
+    feed.etag = asked_again_with(answer.headers.get("etag"))
+    feed.modified = asked_again_with(answer.headers.get("last-modified"))
 
 
 def new_entries(feed: FeedState, entries: list[Entry]) -> Iterator[Entry]:

@@ -42,6 +42,8 @@ LONGEST_PAUSE = 300.0
 """Seconds; a Retry-After beyond it is not waited for."""
 SPARE_DISK = 1 << 30
 """Bytes that must stay free on the disk."""
+MAX_VALIDATOR = 1000
+"""Characters of an ETag; they have some 40."""
 RANGE = re.compile(r"bytes (\d{1,18})-")
 """How Content-Range says where a partial answer begins."""
 
@@ -342,9 +344,13 @@ def steady(response: httpx.Response, window: float) -> None:
 
 def version_of(response: httpx.Response) -> str | None:
     """Return what names this version of a file for If-Range: a strong ETag, else the date."""
-    etag: str = response.headers.get("ETag", "")
-    modified: str | None = response.headers.get("Last-Modified")
-    return etag if etag.startswith('"') else modified
+    etag = asked_again_with(response.headers.get("ETag"))
+    return etag if etag.startswith('"') else asked_again_with(response.headers.get("Last-Modified")) or None
+
+
+def asked_again_with(value: str | None) -> str:
+    """Take a server's header value for a later request; none where it could not be sent: not ASCII, or very long."""
+    return value if value and value.isascii() and len(value) <= MAX_VALIDATOR else ""
 
 
 def content_start(response: httpx.Response) -> int | None:

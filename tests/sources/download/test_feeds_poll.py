@@ -77,6 +77,21 @@ def test_an_unchanged_feed_is_asked_with_its_etag_and_sends_nothing(tmp_path: Pa
     assert len(first) == 1
 
 
+@pytest.mark.parametrize("etag", ['"\xe9"', '"' + "x" * 9000 + '"'])
+def test_an_etag_that_cannot_be_sent_back_stops_no_later_poll(tmp_path: Path, etag: str) -> None:
+    with serve({"/a": File(rss("1"), headers={"ETag": etag})}) as server:
+        asked = source(server, "/a")
+        poll(asked, tmp_path)
+        server.files["/a"] = File(rss("2"))
+        assert texts(asked, poll(asked, tmp_path)) == ["News 1.", "News 2."]
+
+
+def test_an_entry_with_half_a_character_is_kept(tmp_path: Path) -> None:
+    with serve({"/a": rss("1").replace(b"News 1.", b"News &#xD83D; 1.")}) as server:
+        asked = source(server, "/a")
+        assert len(texts(asked, poll(asked, tmp_path))) == 1
+
+
 def test_numbers_as_ids_stay_apart_by_feed(tmp_path: Path) -> None:
     with serve({"/a": rss("1"), "/b": rss("1")}) as server:
         found = records(source(server), poll(source(server, "/a", "/b"), tmp_path))
