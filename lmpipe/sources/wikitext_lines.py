@@ -27,6 +27,8 @@ BEFORE_STOP = re.compile(" ?\3 ?(?=[,.;:!?)\\]，。；：！？、）」』》]
 AFTER_OPEN = re.compile("(^|[(\\[（「『《“ ])\3 ?")
 WORD = re.compile(r"\w")
 LIST_MARKS = ("*", "#", ":", ";")
+DEFINITION = re.compile(r" *: +| +: *")
+"""What parts a term from its definition in "; term : definition"; a reader sees two lines."""
 MARKED = frozenset("*#:;=|-")
 """How a line may begin that is not prose."""
 
@@ -83,7 +85,10 @@ def heading_level(line: str) -> int:
 def shown_line(line: str) -> str:
     """Return what a reader sees of a line with marks; nothing of rules and leftovers of tables."""
     if line[:1] in LIST_MARKS:
+        is_term = line[0] == ";"
         line = line.lstrip("*#:; ")
+        if is_term and ":" in line:
+            line = DEFINITION.sub("\n", line, count=1)
     if line.startswith(("|", "----")):
         return ""
     if LOST in line:

@@ -12,8 +12,8 @@ def pairs(text: str) -> dict[str, str]:
 
 
 FILE_NAMES = words(
-    "file image media 文件 图像 圖像 檔案 档案 图片 圖片 媒体 媒體 ファイル 画像 "
-    "メディア 파일 그림 datei bild fichier archivo imagen immagine ficheiro imagem "
+    "file image 文件 图像 圖像 檔案 档案 图片 圖片 ファイル 画像 "
+    "파일 그림 datei bild fichier archivo imagen immagine ficheiro imagem "
     "файл изображение зображення bestand afbeelding plik grafika fil soubor dosya "
     "resim tập_tin hình berkas gambar fájl kép fișier imagine tiedosto kuva αρχείο εικόνα ملف صورة پرونده "
     "تصویر קובץ תמונה fails attēls картинка պատկեր ֆայլ चित्र ไฟล์ ภาพ მედია ფაილი slika datoteka súbor "
@@ -23,6 +23,8 @@ FILE_NAMES = words(
     "fichièr imaxe ficheru immaggine skedë kuva bild dosya вобраз сүрәт rēs̩ sceadu billede файли rakstīņs"
 )
 """Lower-case names of the file namespace; in English everywhere, and in the wiki's own language."""
+MEDIA_NAMES = words("media 媒体 媒體 メディア 미디어 medien média медиа мультимедиа")
+"""Names of the links to a recording itself, whose label is shown: [[Media:a.ogg|listen]]."""
 CATEGORY_NAMES = words(
     "category 分类 分類 カテゴリ 분류 kategorie catégorie categoría categoria категория категорія categorie kategoria "
     "kategori thể_loại kategória luokka κατηγορία تصنيف رده קטגוריה kategorija կատեգորիա կատեգորիա kategoreja "

@@ -4,15 +4,14 @@ A template that is not here is dropped: infoboxes, citations, navigation boxes, 
 """
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 
 from lmpipe.sources.wikitext_dates import age, as_of, century, date, death, lifetime, old_style
+from lmpipe.sources.wikitext_functions import FUNCTIONS
 from lmpipe.sources.wikitext_furniture import is_furniture
 from lmpipe.sources.wikitext_marks import HOLE, LOST
 from lmpipe.sources.wikitext_names import LANGUAGES
 from lmpipe.sources.wikitext_templates import (
-    Arguments,
     Page,
     Template,
     argument,
@@ -61,8 +60,6 @@ FRENCH_CENTURY = re.compile(r"([ivxlc]+)(er|e)(?: s)?( siècles?(?: (?:av|ap)\. 
 MAX_NAME = 100
 """Characters of a template's name that may be known, also a bound on what is remembered."""
 
-Function = Callable[[str, Arguments, Page], str]
-
 
 def expand(parts: list[str], page: Page) -> str:
     """Say what {{name|...}} shows; HOLE or LOST for a template that shows nothing here."""
@@ -72,7 +69,7 @@ def expand(parts: list[str], page: Page) -> str:
         return template(arguments, page) or (LOST if arguments.all() else HOLE)
     head, colon, first = parts[0].strip().partition(":")
     function = FUNCTIONS.get(head.lower()) if colon else None
-    return (function(first.strip(), parse(parts[1:]), page) or HOLE) if function else loss(parts)
+    return (function(first.strip(), parts[1:], page) or HOLE) if function else loss(parts)
 
 
 def is_shown(name: str) -> bool:
@@ -331,13 +328,3 @@ TEMPLATES = {
     **table("pagename|fullpagename|basepagename|subpagename|title", lambda arguments, page: page.title),
 }
 """Lower-case template name to what it shows."""
-
-FUNCTIONS: dict[str, Function] = {
-    "lc": lambda text, arguments, page: text.lower(),
-    "uc": lambda text, arguments, page: text.upper(),
-    "ucfirst": lambda text, arguments, page: text[:1].upper() + text[1:],
-    "lcfirst": lambda text, arguments, page: text[:1].lower() + text[1:],
-    "formatnum": lambda text, arguments, page: localized(text, page),
-    "plural": lambda text, arguments, page: arguments.get(1) if text == "1" else arguments.get(2, 1),
-}
-"""Parser functions, {{name:text|arguments}}."""
