@@ -121,7 +121,7 @@ class Brackets:
         """Jump over a template that will be dropped; where its name is not plain text, it may be shown."""
         following = self.tokens[self.place + 1]
         end = NAME_END.search(following)
-        if end is None or is_shown(following[: end.start()]) or not self.skip("{{"):
+        if end is None or is_shown(following[: end.start()], self.page) or not self.skip("{{"):
             return False
         self.emit(loss(following.split("|", 1)))
         return True

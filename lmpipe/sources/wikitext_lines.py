@@ -24,6 +24,8 @@ HOLES = re.compile("\3[ \t\3]*\3")
 """Neighbouring holes; joined first, for the patterns below would try each of a long run in vain."""
 LISTED = re.compile("([,;，；、])(?: ?\3 ?[,;，；、])+")
 BEFORE_STOP = re.compile(" ?\3 ?(?=[,.;:!?)\\]，。；：！？、）」』》]|$)")
+BEFORE_END = re.compile("(?:[,;] |[，；、] ?)\3 ?(?=[.。])")
+"""A comma before what was the last of a list; one that touches a dropped note, as in verse, stays."""
 AFTER_OPEN = re.compile("(^|[(\\[（「『《“ ])\3 ?")
 WORD = re.compile(r"\w")
 LIST_MARKS = ("*", "#", ":", ";")
@@ -104,7 +106,7 @@ def mended(line: str) -> str:
     if "(" in line or "（" in line:
         # Twice, because a bracket that vanishes is a hole in the bracket around it.
         line = BRACKETED.sub(mended_bracket, BRACKETED.sub(mended_bracket, line))
-    line = LISTED.sub(r"\1", HOLES.sub(HOLE, line))
+    line = BEFORE_END.sub("", LISTED.sub(r"\1", HOLES.sub(HOLE, line)))
     line = AFTER_OPEN.sub(r"\1", BEFORE_STOP.sub("", line)).replace(HOLE, "")
     return SPACES.sub(" ", line).strip()
 
