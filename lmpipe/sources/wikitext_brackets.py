@@ -32,6 +32,8 @@ PLAIN_TOKEN = re.compile(rf"({BRACKETS}|\}}\}}+)")
 CHINESE_TOKEN = re.compile(rf"({BRACKETS}|\}}\}}+-?|\}}-|-\{{(?=[^{{]|\{{\{{))")
 NAME_END = re.compile(r"[|\n{}\[\]]")
 
+LINE_STARTS = frozenset("*#:;")
+"""What a template shows that begins with these gets a line of its own, as in MediaWiki (T2529)."""
 BRACES = frozenset(("{{", "{{{", "-{"))
 
 
@@ -187,6 +189,8 @@ class Brackets:
         parts = content.split("|")
         text = expand(parts, self.page)
         self.shown += len(parts) > 1 and len(self.frames) == 1 and text not in (HOLE, LOST)
+        if text[0] in LINE_STARTS and self.frames[-1] and self.frames[-1][-1][-1:] != "\n":
+            return "\n" + text
         return text
 
     def open_link(self, token: str) -> None:
@@ -212,6 +216,10 @@ class Brackets:
                 self.emit("\n")
             else:
                 self.push("{|")
+                self.frames[-1].append("\n")
+                # What follows on its line are attributes.
+                _, end, cells = self.tokens[self.place + 1].partition("\n")
+                self.tokens[self.place + 1] = end + cells
         elif self.open["{|"]:
             self.pop("{|")
             self.emit("\n")

@@ -61,8 +61,9 @@ class Arguments:
             text = self.named.get(str(key), "")
             if not text and isinstance(key, int) and key <= len(self.positional):
                 text = self.positional[key - 1]
-            if text := text.strip(BLANK):
-                return text
+            if shown := text.strip(BLANK):
+                # {{no col break|\n== Heading ==}}: other marks of lines get their line from Brackets.template.
+                return "\n" + shown if shown[0] == "=" and text[0] == "\n" else shown
         return ""
 
     def all(self) -> list[str]:

@@ -254,6 +254,10 @@ HOSTILE = {
     "switch": "__" * N + "Ж" * 4 * N,
     "name": "{{" + "a" * 4 * N + "|b}}",
     "entity": "&#" + "9" * N + ";",
+    "rules by place": "".join(f"-{{H|zh-tw:甲{n};zh-cn:乙{n}}}-字甲{n}" for n in range(N // 10)),
+    "comments on lines": "\n<!-- -" * N,
+    "functions": "{{#if:x|" * N + "}}" * N,
+    "short form": "[[" + " (" * N + ")" * N + "|]]",
     "numbers": "{{convert|" + "1|to|" * N + "2|m}} {{convert|1." + "0" * 400 + "|m}} {{as of|2020|" + "9" * 5000 + "}}",
 }
 

@@ -48,6 +48,9 @@ def test_entities_are_decoded_only_with_their_semicolon(text: str, shown: str) -
         ("a\n<!-- x --> <!-- y -->\nb", "a\n\nb"),
         ("a<br>\nb<br /><br>c<BR clear=all>d", "a\nb\n\nc\nd"),
         ("<ul>\n<li>a</li>\n<li>b</li></ul>\n<p>c</p><q>e</q>", 'a\nb\n\nc\n"e"'),
+        ("a{{no col break|\n=== b ===\n* c\n}}{{no col break|\n; d\n* e\n}}", "a\n\nb\n\nc\nd\ne"),
+        ("a\n{{nowrap|* b}}{{nowrap|# c}} {{nowrap|d}}", "a\nb\nc d"),
+        ("== a ==\n{| style=x | y\n| b\n* c\n\nd", "a\n\nc\n\nd"),
         ("; term : meaning\n; a: b\n;at 10:30\n: c", "term\nmeaning\na\nb\nat 10:30\nc"),
     ],
 )
