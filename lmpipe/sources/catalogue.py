@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 from lxml import etree
 
 from lmpipe.errors import InputError
-from lmpipe.sources.gutenberg import Facts, release_date
+from lmpipe.sources.facts import Facts, release_date
 
 COLUMNS = ("Text#", "Type", "Issued", "Title", "Language", "Authors")
 MAX_RDF_BYTES = 4 << 20

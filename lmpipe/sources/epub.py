@@ -6,7 +6,6 @@ without entities, document types and network.
 """
 
 import posixpath
-import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -15,8 +14,10 @@ from lxml import etree
 from lmpipe.sources.archives import Archive, ArchiveError
 from lmpipe.sources.chapters import Marked
 from lmpipe.sources.encoding import UndecodableError, decode
-from lmpipe.sources.gutenberg import BadBookError, Facts, release_date
+from lmpipe.sources.facts import Facts, release_date
+from lmpipe.sources.gutenberg import BadBookError
 from lmpipe.sources.html import declared_charset
+from lmpipe.sources.language_names import language_code
 from lmpipe.sources.markup import MarkupError, Page, read_html
 
 CONTAINER = "META-INF/container.xml"
@@ -26,7 +27,6 @@ PAGES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+x
 
 MAX_PAGES = 20_000
 MAX_BOOK_CHARS = 64 << 20
-LANG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
 
 class Package(NamedTuple):
@@ -101,11 +101,10 @@ def member(package: str, href: str) -> str:
 
 def facts(root: Any) -> Facts:
     """Read the Dublin Core of the package."""
-    lang = first(root, "language")
     return Facts(
         title=first(root, "title"),
         authors="; ".join(filter(None, (words(e) for e in named(root, "creator")))),
-        lang=lang if LANG.fullmatch(lang) and lang.lower() != "und" else "",
+        lang=language_code(first(root, "language")),
         rights=first(root, "rights"),
         created=release_date(first(root, "date")),
     )
