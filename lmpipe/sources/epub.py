@@ -22,8 +22,13 @@ from lmpipe.sources.markup import MarkupError, Page, read_html
 
 CONTAINER = "META-INF/container.xml"
 LOCKS = "META-INF/encryption.xml"
-PAGES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"})
-"""Media types of the spine that are text; a picture alone is a page without any."""
+PAGES = frozenset(
+    {
+        *("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"),
+        *("text/xml", "application/xml", "text/xhtml", "application/html", ""),
+    }
+)
+"""Media types of the spine that are text, and what careless makers write instead."""
 
 MAX_PAGES = 20_000
 MAX_BOOK_CHARS = 64 << 20
@@ -86,9 +91,11 @@ def read_package(archive: Archive) -> Package:
         item = items.get(reference.get("idref"))
         if item is None:
             raise BadBookError(f"EPUB: the spine names {reference.get('idref')!r}, which {name} does not list")
-        is_contents = "nav" in (item.get("properties") or "").split()
-        if item.get("media-type") in PAGES and not is_contents:
+        kind = (item.get("media-type") or "").strip().lower()
+        if kind in PAGES and "nav" not in (item.get("properties") or "").split():
             pages.append(member(name, item.get("href") or ""))
+        elif kind not in PAGES and not kind.startswith("image/"):  # a picture alone is a page without text
+            raise BadBookError(f"EPUB: the spine names {item.get('href')!r} of type {kind!r}; expected XHTML")
     if not 0 < len(pages) <= MAX_PAGES:
         raise BadBookError(f"EPUB: expected 1 to {MAX_PAGES} pages in the spine, found {len(pages)}")
     return Package(facts(root), pages)

@@ -137,7 +137,7 @@ def test_unwrap_keeps_the_signature_under_a_letter() -> None:
     [
         "The Quay, and what was seen from it at night .... 12\nThe Flats, and nobody on them after dark ........ 140",
         "1. The tide that goes out before breakfast, and how\n2. The tide that comes in, and what is left there",
-        "John Harbour, a man of the quay     Mr. Able Seaman R. N.\nAda Quill, with a lamp              Miss C. Lighthouse.",
+        "John Harbour, a man of the quay     Mr. Able Seaman.\nAda Quill, with a lamp              Miss Lighthouse.",
     ],
 )
 def test_unwrap_keeps_tables_and_lists(text: str) -> None:
