@@ -13,7 +13,7 @@ from lmpipe.document import BATCH_ROWS, RAW_BYTES, Origin, Record, Skipped
 from lmpipe.errors import InputError
 from lmpipe.settings import LocalSource
 from lmpipe.sources.encoding import UndecodableError, decode, file_name
-from lmpipe.sources.records import MAX_RECORD_BYTES, Raw, bad, codec_meta, lines, lookup, make
+from lmpipe.sources.records import CHUNK, MAX_RECORD_BYTES, Raw, bad, codec_meta, lines, lookup, make
 
 MAX_COLUMNS = 100
 """Columns remembered and named in a message; data used as keys must not fill memory."""
@@ -190,7 +190,8 @@ def holds_text(kind: pa.DataType) -> bool:
 def read_parquet(source: LocalSource, unit: GroupUnit) -> Iterator[Record]:
     """Yield a record per row of the unit's row group, reading only the mapped columns."""
     path = Path(unit.path)
-    with pq.ParquetFile(path) as file:
+    # without these two a row group's column is read as a whole, and some files are one row group
+    with pq.ParquetFile(path, buffer_size=CHUNK, pre_buffer=False) as file:
         names = set(file.schema_arrow.names)
         columns = sorted({c if c in names else c.partition(".")[0] for c in mapping(source).values()})
         group = file.metadata.row_group(unit.group)

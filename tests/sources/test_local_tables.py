@@ -1,5 +1,6 @@
 """CSV and Parquet: separators, quotes, columns inside others, and what is refused."""
 
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -127,3 +128,17 @@ def test_parquet_reads_every_kind_of_string_and_counts_nulls(tmp_path: Path, kin
     pq.write_table(pa.table({"text": pa.array(["a", None, "", "b"], pa.string()).cast(kind)}), path)
     found = read_files(source("parquet"), path)
     assert (texts(found), tally(found)["empty"]) == (["a", "b"], 2)
+
+
+def test_parquet_holds_a_small_part_of_a_large_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "large.parquet"
+    draw = random.Random(1)
+    table = pa.table({"text": [draw.randbytes(2000).hex() for _ in range(5000)]})
+    pq.write_table(table, path, row_group_size=len(table), use_dictionary=False, compression="none")
+    del table
+    settings = source("parquet")
+    (unit,) = local.units(settings, [path])
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in local.read(settings, unit)]
+    assert len(held) == 5000
+    assert max(held) < path.stat().st_size / 2
