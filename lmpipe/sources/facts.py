@@ -25,7 +25,7 @@ FIELDS = {
 
 NAMES = "|".join(FIELDS.values())
 FIELD = re.compile(
-    rf"^[ \t]*(?P<name>{NAMES})[ \t]*[:：][ \t]*(?P<value>\S[^\r\n]*"
+    rf"^[ \t]*+(?P<name>{NAMES})[ \t]*[:：][ \t]*(?P<value>\S[^\r\n]*"
     rf"(?:\r?\n[ \t]+(?!(?:{NAMES})[ \t]*[:：])\S[^\r\n]*)*)",
     re.MULTILINE | re.IGNORECASE,
 )

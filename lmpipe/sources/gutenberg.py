@@ -26,11 +26,11 @@ GONE_ON_CHARS = 2_000
 collected works hold such lines between their volumes."""
 
 PROJECT = r"(?:TH(?:E|IS)\s+)?(?:COPYRIGHTED\s+)?PROJECT\s+GUTENBERG"
-TO_STARS = r"(?:[^\n]*\*\*[ \t\r]*$|(?:[^\n]*[^\s][^\n]*\n){1,4}?[^\n]*\*\*[ \t\r]*$|[^\n]*$)"
+TO_STARS = r"(?:[^\n]*\*\*[ \t\r]*$|(?:(?=[^\n]*\S)[^\n]*\n){1,4}?[^\n]*\*\*[ \t\r]*$|[^\n]*$)"
 """The rest of a marker: to the stars at its end, up to four lines below for a long title, or to its line's end."""
 
 MARKER = re.compile(
-    r"^[ \t]*(?:(?P<start>"
+    r"^[ \t]*+(?:(?P<start>"
     rf"\*+[ \t]*START[ \t]+OF\s+{PROJECT}{TO_STARS}"
     r"|(?P<small>\**END[ \t*]*THE SMALL PRINT!?[^\n]*$"
     r"|\*+SMALL PRINT! Ver\.[^\n]*\*END\*[^\n]*$"
@@ -81,7 +81,7 @@ CREDIT = re.compile(
 CREDIT_CHARS = 1_500
 """A longer paragraph is no credit."""
 
-PARAGRAPH = re.compile(r"\s*^(?P<text>(?:[^\n]*\S[^\n]*(?:\n|\Z))+)", re.MULTILINE)
+PARAGRAPH = re.compile(r"\s*^(?P<text>(?:(?=[^\n]*\S)[^\n]*(?:\n|\Z))+)", re.MULTILINE)
 
 
 class BadBookError(Exception):
@@ -117,15 +117,15 @@ def between(raw: str, markers: list[re.Match[str]]) -> list[Span]:
     """Pair the markers: what stands behind a START, to the next END. Without any START a book begins the file."""
     spans: list[Span] = []
     begin = None if any(m["start"] is not None for m in markers) else 0
+    last_end = max((i for i, m in enumerate(markers) if m["start"] is None), default=-1)
     for i, marker in enumerate(markers):
-        following = markers[i + 1 :]
         if marker["start"] is not None:
-            at_end = marker["small"] is not None and spans and all(m["start"] is not None for m in following)
+            at_end = marker["small"] is not None and spans and i > last_end
             if (begin is None and not at_end) or (begin is not None and marker.start() - begin < HEADER_CHARS):
                 begin = past_credits(raw, marker.end())
         elif begin is not None:
             spans.append(Span(begin, marker.start()))
-            rest = raw[marker.end() : following[0].start() if following else len(raw)]
+            rest = raw[marker.end() : markers[i + 1].start() if i + 1 < len(markers) else len(raw)]
             goes_on = marker["plain"] is not None and len(rest.strip()) > GONE_ON_CHARS and "Gutenberg" not in rest
             begin = marker.end() if goes_on else None
     return spans if begin is None else [*spans, Span(begin, len(raw))]

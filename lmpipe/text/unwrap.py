@@ -41,7 +41,7 @@ none reaches it; of two such lines both must have room."""
 SLACK = 12
 """The same for a paragraph of two lines, against the width of the whole text."""
 
-COLUMNS = re.compile(r"\S {3,}\S|(?:\. ?){4,}\d+$|^\||^(?:[»•*–-]|\(?\d{1,3}[.)]|N[º°o]\.) ")
+COLUMNS = re.compile(r"\S {3,}\S|(?<![. ])(?: ?\.){4,} ?\d+$|^\||^(?:[»•*–-]|\(?\d{1,3}[.)]|N[º°o]\.) ")
 """What the lines of a table or a list hold."""
 
 MIN_BLOCK_LINES = 6
@@ -66,6 +66,9 @@ OPEN_ENDED = 0.3
 
 EAST_MARK = re.compile('[。，、；：！？．,.!?…—」』”’）】》"]$')
 HYPHEN = re.compile(r"(?P<head>[^\W\d_]{2,})-$")
+MAX_WORD = 40
+"""Characters at the end of a line in which its last word is looked for."""
+
 WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -99,7 +102,7 @@ def measure(text: str) -> Layout | None:
         is_open = sum(not EAST_MARK.search(line) for line in full) > OPEN_ENDED * len(full)
         wrapped = EAST_WIDTH <= width <= MAX_WIDTH and len(full) > EAST_FULL * len(lines) and is_open
         return Layout(width, True, frozenset()) if wrapped else None
-    hyphens = any(HYPHEN.search(line) for line in lines)
+    hyphens = any(HYPHEN.search(line[-MAX_WORD:]) for line in lines)
     words = frozenset(map(str.lower, WORD.findall(text))) if hyphens else frozenset[str]()
     return Layout(width, False, words) if WRAPPED_WIDTH <= width <= MAX_WIDTH else None
 
@@ -195,7 +198,7 @@ def glued(text: str, line: str, words: frozenset[str]) -> str:
     """
     if text.endswith(("--", "—")):
         return text + line
-    hyphen, tail = HYPHEN.search(text), WORD.match(line)
+    hyphen, tail = HYPHEN.search(text[-MAX_WORD:]), WORD.match(line)
     if hyphen is None or tail is None or not line[:1].islower():
         return f"{text} {line}"
     whole = (hyphen["head"] + tail[0]).lower()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lmpipe.sources.catalogue import Row
 from lmpipe.sources.facts import header_facts
 from lmpipe.sources.language_names import language_code
 
@@ -108,3 +109,16 @@ def test_a_copyright_said_below_the_book_counts(notice: str) -> None:
 )
 def test_language_code_knows_names_and_tags(name: str, code: str) -> None:
     assert language_code(name) == code
+
+
+@pytest.mark.parametrize(
+    ("names", "authors", "translators"),
+    [
+        ("Quill, Ada, 1801-1866; Low, Mia [Translator]; Kade, Jan [Illustrator]", "Quill, Ada, 1801-1866", "Low, Mia"),
+        ("Kade, Jan [Editor]", "Kade, Jan [Editor]", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_catalogue_tells_authors_from_translators(names: str, authors: str, translators: str) -> None:
+    facts = Row(number=1, type="Text", title="Tides", authors=names, languages=("de",), issued="2001-05-01").facts
+    assert (facts.authors, facts.translators) == (authors, translators)

@@ -122,7 +122,7 @@ def test_body_begins_behind_the_older_header_that_a_reissue_kept() -> None:
 
 
 def test_body_ends_before_the_small_print_that_stands_at_the_end() -> None:
-    small = f"{LICENCE}\n*END THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*\n"
+    small = f"{LICENCE}\n*END THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*\n\nWith thanks to all.\n"
     assert bodies(f"H.\n\n{START}\n\n{BODY}\n\n{END}\n{small}") == [BODY.strip()]
 
 
