@@ -4,14 +4,13 @@ The order matters: line ends first, since mojibake is undone line by line (ftfy 
 or not at all; only where its badness test says so); then Unicode composition and the ligatures that
 a PDF left; then escape sequences, invisible characters and blanks. Characters keep their identity: a
 full-width digit stays a digit (a table that is copied between projects turns １ into a quotation mark),
-curly quotes stay curly, Chinese stays Chinese. Unwrapping is separate, since only some sources are
+curly quotes stay curly, Chinese stays Chinese. Unwrapping is separate (unwrap.py), since only some sources are
 hard-wrapped. Most text needs no repair, so each rule first asks in native code whether there is any.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 
 import ftfy
 from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
@@ -35,10 +34,6 @@ LIGATURES = dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "
 LIGATURE = re.compile("[ﬀ-ﬆ]")
 LINE_EDGES = re.compile(" +\n *|\n +")
 BLANK_LINES = re.compile("\n{3,}")
-PARAGRAPH = re.compile(r"\n[ \t]*\n")
-WRAPPED_WIDTH = 45
-"""Characters: a paragraph whose lines but the last are all at least this long was wrapped by a
-program; verse and lists are shorter. Gutenberg wraps at 65 to 75 columns."""
 
 
 def line_ends(text: str) -> str:
@@ -88,34 +83,6 @@ def blanks(text: str) -> str:
 
 UNICODE_RULES: tuple[Callable[[str], str], ...] = (line_ends, mojibake, composition, ligatures)
 WHITESPACE_RULES: tuple[Callable[[str], str], ...] = (line_ends, escapes, invisible, blanks)
-
-
-def unwrap(text: str) -> str:
-    """Join the hard-wrapped lines of prose paragraphs; leave verse, lists and headings alone.
-
-    A paragraph counts as wrapped prose when it has no indented line but its first, every line
-    except the last is at least WRAPPED_WIDTH characters long, and it is no verse of long lines.
-    """
-    return "\n\n".join(unwrap_paragraph(p) for p in PARAGRAPH.split(line_ends(text)))
-
-
-def unwrap_paragraph(paragraph: str) -> str:
-    """Join one paragraph's lines where they were wrapped by a program."""
-    lines = paragraph.strip("\n").split("\n")
-    if len(lines) < 2 or any(line[:1] in " \t\u3000" for line in lines[1:]):
-        return paragraph
-    if any(len(line) < WRAPPED_WIDTH for line in lines[:-1]) or is_verse(lines):
-        return paragraph
-    return " ".join(line.strip() for line in lines)
-
-
-def is_verse(lines: Sequence[str]) -> bool:
-    """Say whether every line begins with a capital, and one ends where the next one's first word had room."""
-    width = max(map(len, lines))
-    ragged = any(
-        len(line) + 1 + len(after.split(None, 1)[0]) <= width for line, after in pairwise(lines) if after.strip()
-    )
-    return ragged and all(line.lstrip("\"'“‘«(_")[:1].isupper() for line in lines)
 
 
 def normalize(text: str, *, unicode: bool = True, whitespace: bool = True) -> tuple[str, list[str]]:

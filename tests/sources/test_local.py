@@ -301,3 +301,23 @@ def test_read_accounts_for_any_edit_of_a_file(tmp_path: Path, form: str, at: int
     assert found
     for document in (r for r in found if isinstance(r, Document)):
         (document.native_id + document.title + document.text).encode()
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "lines"])
+def test_lines_in_utf16_are_refused_at_once(tmp_path: Path, form: str, codec: str) -> None:
+    content = '{"text": "eine Flut"}\n{"text": "noch eine"}\n' if form == "jsonl" else "text\neine Flut\nnoch eine\n"
+    with pytest.raises(InputError, match=r"is utf-(16|32)-.*iconv"):
+        read(tmp_path, form, content.encode(codec))
+
+
+def test_text_in_utf16_is_read_with_and_without_a_mark(tmp_path: Path) -> None:
+    for codec in ("utf-16", "utf-16-le", "utf-16-be"):
+        assert texts(read(tmp_path, "text", "Eine Flut kam über die Watten.\nZwei.\n".encode(codec))) == [
+            "Eine Flut kam über die Watten.\nZwei."
+        ]
+
+
+def test_a_json_array_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found an array"):
+        read(tmp_path, "jsonl", '\ufeff[\n  {"text": "a"},\n  {"text": "b"}\n]')

@@ -15,7 +15,6 @@ from lmpipe.text.normalize import (
     line_ends,
     mojibake,
     normalize,
-    unwrap,
 )
 
 
@@ -86,57 +85,3 @@ def test_switched_off_rules_do_nothing() -> None:
 def test_whitespace_rules_are_idempotent(text: str) -> None:
     once, _ = normalize(text, unicode=False)  # ftfy's guesses are not: a collapsed blank can make a text look bad
     assert normalize(once, unicode=False) == (once, [])
-
-
-PROSE = (
-    "The clock in the tower had not struck for eleven years when the letter came,\n"
-    "and nobody in the town could have said with any certainty whether that was a\n"
-    "loss or a relief."
-)
-VERSE = "The river goes by,\nthe hours go too,\nand none of them ask\nwhat I wanted to do."
-
-
-def test_unwrap_joins_the_lines_of_prose() -> None:
-    assert unwrap(PROSE) == PROSE.replace("\n", " ")
-
-
-def test_unwrap_keeps_verse_and_headings() -> None:
-    text = f"CHAPTER I.\nThe Letter\n\n{VERSE}"
-    assert unwrap(text) == text
-
-
-def test_unwrap_keeps_verse_of_long_lines() -> None:
-    text = (
-        "O river that hast never learnt to wait for any man,\n"
-        "Who standing on the bridge at dusk would count thy waves,\n"
-        "And every wave he counted was another that began,\n"
-        "Till none was left to name the stones that mark the graves."
-    )
-    assert unwrap(text) == text
-
-
-def test_unwrap_joins_prose_whose_lines_happen_to_begin_with_capitals() -> None:
-    text = (
-        "They went by way of the old bridge, and nobody followed, except for\n"
-        "Mary, who had never trusted the river, or her brother, or the Bishop,\n"
-        "Even then."
-    )
-    assert unwrap(text) == text.replace("\n", " ")
-
-
-LINES = st.text(st.sampled_from("aB ,.\u3000１"), max_size=80)
-
-
-@given(st.lists(LINES, max_size=8))
-def test_unwrap_changes_nothing_but_blanks(lines: list[str]) -> None:
-    text = "\n".join(lines)
-    assert "".join(unwrap(text).split()) == "".join(text.split())
-
-
-def test_unwrap_keeps_indented_lines() -> None:
-    text = "    A long line that begins a block of indented verse, forty-five and more,\n    and another one."
-    assert unwrap(text) == text
-
-
-def test_unwrap_reads_windows_line_ends() -> None:
-    assert unwrap(PROSE.replace("\n", "\r\n") + "\r\n\r\nNext.") == PROSE.replace("\n", " ") + "\n\nNext."
