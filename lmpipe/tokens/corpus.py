@@ -1,5 +1,6 @@
-"""Read the chosen documents: cleaned shards and their outcomes, side by side, row by row."""
+"""Read the chosen documents: cleaned shards and their outcomes, side by side, row by row, without what was cut."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmpipe.dataset import Manifest, inputs_of, read_batches
+from lmpipe.text.paragraphs import without
 
 
 class CorpusShard(NamedTuple):
@@ -16,6 +18,8 @@ class CorpusShard(NamedTuple):
 
     documents: Path
     outcomes: Path
+    cuts: Path | None
+    """The passages to leave out, where the recipe has such a stage."""
 
 
 def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
@@ -24,16 +28,34 @@ def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
     documents = [path for manifest in cleaned for path in manifest.paths("documents")]
     outcomes = chosen.paths("outcomes")
     assert len(documents) == len(outcomes), f"{len(documents)} cleaned shards, {len(outcomes)} shards of outcomes"
-    return [CorpusShard(*pair) for pair in zip(documents, outcomes, strict=True)]
+    cuts: list[Path | None] = [path for cut in inputs_of(chosen, "cuts") for path in cut.paths("cuts")]
+    cuts = cuts or [None] * len(documents)
+    return [CorpusShard(*shard) for shard in zip(documents, outcomes, cuts, strict=True)]
 
 
 def chosen_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
     """Stream the kept documents of a shard: id, source, lang, text, split, bytes, words."""
     outcomes = pq.read_table(shard.outcomes, columns=["id", "source", "lang", "split", "bytes", "words"])
+    cuts = read_cuts(shard.cuts) if shard.cuts is not None else {}
     start = 0
     for batch in read_batches(shard.documents, ["id", "text"]):
         beside = outcomes.slice(start, batch.num_rows)
-        start += batch.num_rows
         assert beside["id"].combine_chunks().equals(batch.column("id")), f"{shard}: rows do not match"
-        table = beside.append_column("text", batch.column("text"))
+        table = beside.append_column("text", cut_texts(batch.column("text"), start, cuts) if cuts else batch["text"])
+        start += batch.num_rows
         yield from table.filter(pc.is_valid(table["split"])).combine_chunks().to_batches()
+
+
+def read_cuts(path: Path) -> dict[int, list[tuple[int, int]]]:
+    """Read a shard's cuts: row to spans."""
+    spans = defaultdict(list)
+    for row, *span in zip(*pq.read_table(path, columns=["row", "start", "end"]).to_pydict().values(), strict=True):
+        spans[row].append((span[0], span[1]))
+    return spans
+
+
+def cut_texts(texts: pa.Array, start: int, cuts: dict[int, list[tuple[int, int]]]) -> pa.Array:
+    """Leave the cuts out of the texts of the rows from `start` on."""
+    return pa.array(
+        [without(text, cuts[row]) if row in cuts else text for row, text in enumerate(texts.to_pylist(), start)]
+    )
