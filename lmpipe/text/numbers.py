@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-RUN = re.compile(r"[0-9](?:[ \u00a0.\-\u2010-\u2013/()]{0,2}+[0-9]){6,}+")
-"""Seven digits and more with at most two separators between; possessive, so linear on any input."""
+RUN = re.compile(r"[0-9](?:(?: ?/ |[ \u00a0.\-\u2010-\u2013/()]{0,2}+)[0-9]|\) / [0-9]){6,}+")
+"""Seven digits and more with at most two separators between, or the German ` / `; possessive, so linear on any
+input."""
 BEFORE = 14
 """Characters before a run where a form may begin: `GB82 WEST `, `+`, `(`."""
 AFTER = 3
@@ -77,9 +78,11 @@ CN_MOBILE = re.compile(
 )
 
 SEPARATOR = r"[ \u00a0.\-\u2010-\u2013/]"
+BETWEEN = rf"(?: / |{SEPARATOR}{{0,2}})"
+"""What may part two digits."""
 PHONES = (
     # international: + and a country code, 8 to 15 digits in all (ITU-T E.164)
-    re.compile(rf"(?<![0-9A-Za-z+])\+[1-9](?:{SEPARATOR}{{0,2}}\(?[0-9]\)?){{7,14}}(?![0-9A-Za-z])"),
+    re.compile(rf"(?<![0-9A-Za-z+])\+[1-9](?:{BETWEEN}\(?[0-9]\)?){{7,14}}(?![0-9A-Za-z])"),
     # North America: area and exchange begin with 2-9 and do not end in 11; blanks alone do not make a telephone number
     re.compile(
         r"(?<![0-9A-Za-z(])(?:1[ .\-])?\((?!.11)[2-9][0-9]{2}\)[ .\-]?(?!.11)[2-9][0-9]{2}[ .\-][0-9]{4}"
@@ -93,7 +96,7 @@ PHONES = (
     # social security number
     re.compile(
         rf"(?<![0-9A-Za-z.,\-/(_])(?<![0-9][ \-])(?!0[0-9]{{2}}[ \-][0-9]{{2}}[ \-][0-9]{{4}}(?![ \-]?[0-9]))"
-        rf"\(?0[1-9][0-9]{{1,4}}(?:\){SEPARATOR}{{0,2}}|{SEPARATOR}{{1,2}})"
+        rf"\(?0[1-9][0-9]{{1,4}}(?:\)?(?: / |{SEPARATOR}{{1,2}})|\))"
         r"[0-9]{2,8}(?:[ \-][0-9]{2,8}){0,3}(?![0-9A-Za-z]|[.,\-/][0-9])"
     ),
     # France: five pairs

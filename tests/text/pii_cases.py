@@ -120,6 +120,8 @@ France : [[phone|01 70 18 99 01]]
 London office [[phone|020 7946 0123]]
 mobile [[phone|07700 900123]]
 Berlin [[phone|030/1234567]]
+Essen [[phone|0201 / 240 20]], Bonn [[phone|(0228) / 12 34 56]]
+Hamburg: [[phone|+49 (0)40 / 49 07 11 06]]
 + fax [[phone|089 1234567]]
 phone: [[phone|2125550187]]
 Tokyo [[phone|+81 3-1234-5678]]
@@ -225,6 +227,8 @@ on 2008-10-15 at 10:30
 population 12 345 678 in 1990
 1 234 567 890 people
 the years 1066 1215 1415 1815
+1990 / 1995 / 2000 / 2005
+a ratio of 100 / 2000000
 scores 21-15 21-17 15-21
 pages 123-456 and 789-1011
 $1,234,567.89 or 1.234.567,89
