@@ -79,10 +79,17 @@ def find_near_duplicates(
         return near(*inputs, data, load_recipe(recipe).dedup, execution).folder
 
 
+def asked_passages(recipe: Path) -> PassageSettings:
+    """Read the settings of a stage that runs only where the recipe has them."""
+    settings = load_recipe(recipe).passages
+    assert settings is not None, "no task about passages without [passages]"
+    return settings
+
+
 @task(task_run_name="hash passages {decided.name}")
 def hash_passages(recipe: Path, data: Path, decided: Path, workers: int) -> Path:
     """Hash the lines or paragraphs of a source's kept documents, so that shared ones meet."""
-    settings = load_recipe(recipe).passages or PassageSettings()
+    settings = asked_passages(recipe)
     with watching(f"hash passages {decided.name}") as tell:
         return passages(open_dataset(decided), data, settings, Execution(workers=workers, progress=tell)).folder
 
@@ -90,7 +97,7 @@ def hash_passages(recipe: Path, data: Path, decided: Path, workers: int) -> Path
 @task(task_run_name="find repeated passages")
 def find_repeats(recipe: Path, data: Path, duplicates: Path, hashed: list[Path], workers: int) -> Path:
     """Find the passages that several documents share, over all sources, and the copies to cut."""
-    settings = load_recipe(recipe).passages or PassageSettings()
+    settings = asked_passages(recipe)
     with watching("find repeated passages") as tell:
         inputs = open_dataset(duplicates), [open_dataset(folder) for folder in hashed]
         return repeats(*inputs, data, settings, Execution(workers=workers, progress=tell)).folder
@@ -99,7 +106,7 @@ def find_repeats(recipe: Path, data: Path, duplicates: Path, hashed: list[Path],
 @task(task_run_name="cut passages")
 def cut_passages(recipe: Path, data: Path, duplicates: Path, repeated: Path, workers: int) -> Path:
     """Lay the cuts beside the documents, and measure what they leave of each."""
-    settings = load_recipe(recipe).passages or PassageSettings()
+    settings = asked_passages(recipe)
     with watching("cut passages") as tell:
         inputs = open_dataset(duplicates), open_dataset(repeated)
         return cuts(*inputs, data, settings, Execution(workers=workers, progress=tell)).folder

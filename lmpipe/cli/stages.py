@@ -205,10 +205,14 @@ def passages(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Wor
     from lmpipe.curate.passages import cuts, repeats
     from lmpipe.curate.passages import passages as stage
     from lmpipe.dataset import inputs_of, open_dataset
+    from lmpipe.errors import RecipeError
     from lmpipe.recipe import load_recipe
-    from lmpipe.settings import PassageSettings
 
-    settings = load_recipe(recipe).passages or PassageSettings()
+    settings = load_recipe(recipe).passages
+    if settings is None:
+        raise RecipeError(
+            f"{recipe}: has no table [passages], so nothing is cut. Add it, or go on with `lmpipe split`."
+        )
     manifest = open_dataset(duplicates)
     with executing("passages", workers) as execution:
         hashed = [stage(decided, data, settings, execution) for decided in inputs_of(manifest, "decide")]
@@ -225,11 +229,14 @@ def split(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Worker
     """
     from lmpipe.curate.split import split as stage
     from lmpipe.dataset import open_dataset
+    from lmpipe.errors import InputError
     from lmpipe.recipe import load_recipe
 
-    settings = load_recipe(recipe)
+    settings, manifest = load_recipe(recipe), open_dataset(duplicates)
+    if settings.passages is not None and manifest.stage != "cuts":
+        raise InputError(f"{duplicates}: {recipe} has [passages]. Name the folder that `lmpipe passages` printed.")
     with executing("split", workers) as execution:
-        made(stage(open_dataset(duplicates), data, settings.split, settings.seed, execution))
+        made(stage(manifest, data, settings.split, settings.seed, execution))
 
 
 def tokenizer(recipe: Recipe, chosen: Folder, data: Data = DATA) -> None:
