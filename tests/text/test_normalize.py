@@ -87,6 +87,7 @@ def test_scripts_keep_their_joiners_signs_and_selectors(text: str) -> None:
     [
         ("\xc3\x85ngstr\xc3\xb6m", "Ångström"),  # U+0085 as a byte of a broken letter
         ("c'est parl\xe9\x85 Tu sais", "c'est parlé… Tu sais"),  # as the ellipsis of Windows-1252
+        ("and so\x85 he left the caf\xe9", "and so… he left the café"),
         ("one\x85two\x85\x85three\x85", "one\ntwo\n\nthree"),  # as a line end
         ("s\xc3\xad, nama\xc3\x83\xc2\xb1ana", "sí, namañana"),  # a soft hyphen as a byte
         ("the caf\xc3\xa9\r\nwas shut\rhere", "the café\nwas shut\nhere"),

@@ -24,6 +24,9 @@ def test_lines_and_paragraphs_have_no_blanks_at_their_edges() -> None:
 
 def test_line_that_goes_on_in_the_next_is_no_passage() -> None:
     assert found("He walked down to the\nriver and sat there.\nIt rained.") == ["It rained."]
+    assert found("He went to the\nriver.\nA much longer line follows these two, so that none is full.") == [
+        "A much longer line follows these two, so that none is full."
+    ]
     assert found("他坐在河边。\n下雨了。") == ["他坐在河边。", "下雨了。"]
 
 
