@@ -15,7 +15,7 @@ from lmpipe.text.segment import PARAGRAPH_END, UNSPACED, lines, trimmed
 Spans = Sequence[tuple[int, int]]
 """(start, end) in characters, in order and apart, without blanks at the edges."""
 
-SENTENCE_CLOSED = re.compile(r"""[.!?।॥؟۔։።…。！？][”’»›」』）】\])"'*_]*\Z""")
+SENTENCE_CLOSED = re.compile(r"""[.!?।॥؟۔։።…。！？．｡][”’»›」』）】\])"'*_]*\Z""")
 """The end of a line that ends a sentence."""
 FIRST_WORD = re.compile(f"[{UNSPACED}]|[^\\s{UNSPACED}]+")
 """What a wrapping program moves to the next line: a word, or a character where blanks part no words."""

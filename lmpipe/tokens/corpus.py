@@ -23,27 +23,41 @@ class CorpusShard(NamedTuple):
 
 
 def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
-    """Pair the cleaned shards of all sources, in order, with the shards of the split."""
+    """Pair the cleaned shards of all sources, in order, with the outcomes of the split, or of a stage behind it."""
     cleaned = [c for decided in inputs_of(chosen, "decide") for c in inputs_of(decided, "clean")]
     documents = [path for manifest in cleaned for path in manifest.paths("documents")]
     outcomes = chosen.paths("outcomes")
     assert len(documents) == len(outcomes), f"{len(documents)} cleaned shards, {len(outcomes)} shards of outcomes"
-    cuts: list[Path | None] = [path for cut in inputs_of(chosen, "cuts") for path in cut.paths("cuts")]
-    cuts = cuts or [None] * len(documents)
-    return [CorpusShard(*shard) for shard in zip(documents, outcomes, cuts, strict=True)]
+    made = [cut for manifest in (chosen, *inputs_of(chosen, "split")) for cut in inputs_of(manifest, "cuts")]
+    cuts: list[Path | None] = [path for cut in made for path in cut.paths("cuts")]
+    return [CorpusShard(*shard) for shard in zip(documents, outcomes, cuts or [None] * len(documents), strict=True)]
 
 
 def chosen_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
     """Stream the kept documents of a shard: id, source, lang, text, split, bytes, words."""
     outcomes = pq.read_table(shard.outcomes, columns=["id", "source", "lang", "split", "bytes", "words"])
+    start = 0
+    for batch in cleaned_batches(shard):
+        beside = outcomes.slice(start, batch.num_rows)
+        start += batch.num_rows
+        assert beside["id"].combine_chunks().equals(batch.column("id")), f"{shard}: rows do not match"
+        table = beside.append_column("text", batch.column("text"))
+        yield from table.filter(pc.is_valid(table["split"])).combine_chunks().to_batches()
+
+
+def cleaned_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
+    """Stream id and text of all documents of a cleaned shard, without what was cut."""
     cuts = read_cuts(shard.cuts) if shard.cuts is not None else {}
     start = 0
     for batch in read_batches(shard.documents, ["id", "text"]):
-        beside = outcomes.slice(start, batch.num_rows)
-        assert beside["id"].combine_chunks().equals(batch.column("id")), f"{shard}: rows do not match"
-        table = beside.append_column("text", cut_texts(batch.column("text"), start, cuts) if cuts else batch["text"])
+        if cuts:
+            texts = [
+                without(text, cuts[row]) if row in cuts else text
+                for row, text in enumerate(batch.column("text").to_pylist(), start)
+            ]
+            batch = batch.set_column(1, "text", pa.array(texts, pa.string()))
         start += batch.num_rows
-        yield from table.filter(pc.is_valid(table["split"])).combine_chunks().to_batches()
+        yield batch
 
 
 def read_cuts(path: Path) -> dict[int, list[tuple[int, int]]]:
@@ -52,10 +66,3 @@ def read_cuts(path: Path) -> dict[int, list[tuple[int, int]]]:
     for row, *span in zip(*pq.read_table(path, columns=["row", "start", "end"]).to_pydict().values(), strict=True):
         spans[row].append((span[0], span[1]))
     return spans
-
-
-def cut_texts(texts: pa.Array, start: int, cuts: dict[int, list[tuple[int, int]]]) -> pa.Array:
-    """Leave the cuts out of the texts of the rows from `start` on."""
-    return pa.array(
-        [without(text, cuts[row]) if row in cuts else text for row, text in enumerate(texts.to_pylist(), start)]
-    )

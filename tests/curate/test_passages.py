@@ -19,8 +19,8 @@ from lmpipe.curate.decide import decide
 from lmpipe.curate.dedup import dedup
 from lmpipe.curate.ledger import life
 from lmpipe.curate.passages import cuts, repeats
-from lmpipe.curate.split import split
-from lmpipe.dataset import Execution, Manifest, Progress
+from lmpipe.curate.split import OUTCOMES, split
+from lmpipe.dataset import Execution, Manifest, Plan, Progress, UnitOutput, build, read_batches
 from lmpipe.errors import GuardError
 from lmpipe.settings import Bounds, CleanSettings, DedupSettings, PassageSettings, ProfileSettings, SplitSettings
 from lmpipe.text.paragraphs import passages as passages_of
@@ -95,6 +95,22 @@ def test_words_and_bytes_of_the_outcomes_are_those_after_the_cuts(ingested: Inge
     outcomes = rows(split(found, tmp_path, ALL, 1, Execution()), "outcomes")
     assert (outcomes[0]["words"], outcomes[0]["bytes"]) == (len(story(1).split()), len(story(1)))
     assert outcomes[1]["words"] == len(story(2, NOTICE, LONGER).split())
+
+
+def test_outcomes_of_a_stage_behind_the_split_are_read_without_the_cuts_too(ingested: Ingested, tmp_path: Path) -> None:
+    found = cut([ingested([story(1, NOTICE), story(2, NOTICE, LONGER)])], tmp_path)
+    parted = split(found, tmp_path, ALL, 1, Execution())
+    inputs = (*(r for r in parted.inputs if r["stage"] == "decide"), parted.reference)
+    later = Plan(stage="decontaminate", name="test", version=1, settings={}, inputs=inputs)
+    (outcomes,) = parted.paths("outcomes")
+    again = build(later, tmp_path, copy_outcomes, [outcomes], Execution())
+    texts = [text for shard in corpus_shards(again) for batch in chosen_batches(shard) for text in batch["text"]]
+    assert [text.as_py() for text in texts] == [story(1), story(2, NOTICE, LONGER)]
+
+
+def copy_outcomes(path: Path, output: UnitOutput) -> None:
+    """A unit of a stage that changes nothing."""
+    output.write("outcomes", OUTCOMES, read_batches(path))
 
 
 def test_document_with_nothing_left_is_dropped_with_its_reason(ingested: Ingested, tmp_path: Path) -> None:
