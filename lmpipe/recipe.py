@@ -135,6 +135,8 @@ def check_ranges(recipe: Recipe, where: str) -> None:
     shares = {"split.valid": recipe.split.valid, "split.test": recipe.split.test}
     shares |= {f"sources.{s.name}.max_quarantine": s.max_quarantine for s in recipe.sources}
     shares |= {"profile.guard": recipe.profile.guard, "dedup.guard": recipe.dedup.guard}
+    if recipe.passages is not None:
+        shares["passages.guard"] = recipe.passages.guard
     shares |= {f"train.{t.name}.decay": t.decay for t in recipe.train}
     for key, share in shares.items():
         if not 0 <= share <= 1:
@@ -145,6 +147,9 @@ def check_ranges(recipe: Recipe, where: str) -> None:
     if unknown:
         raise RecipeError(f"{where}: split.by names no source: {sorted(unknown)}. Use the names of [[sources]].")
     positive: dict[str, float] = {"tokens.shard_tokens": recipe.tokens.shard_tokens}
+    if recipe.passages is not None:
+        counts = ("min_chars", "min_chars_unspaced", "min_documents")
+        positive |= {f"passages.{key}": getattr(recipe.passages, key) for key in counts}
     positive |= {"evaluate.context": recipe.evaluate.context, "evaluate.batch": recipe.evaluate.batch}
     for t in recipe.train:
         keys = ("context", "batch", "steps", "lr", "clip", "save_every", "valid_every", "valid_rows", "keep", "threads")

@@ -10,6 +10,7 @@ from lmpipe.settings.curate import (
     Bounds,
     CleanSettings,
     DedupSettings,
+    PassageSettings,
     ProfileSettings,
     SplitSettings,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "NewsFeeds",
     "NewsSource",
     "NovelsSource",
+    "PassageSettings",
     "ProfileSettings",
     "Recipe",
     "Source",
@@ -79,6 +81,8 @@ class Recipe:
     clean: CleanSettings = field(default_factory=CleanSettings)
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     dedup: DedupSettings = field(default_factory=DedupSettings)
+    passages: PassageSettings | None = None
+    """None: nothing is cut out of documents."""
     split: SplitSettings = field(default_factory=SplitSettings)
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     tokens: TokensSettings = field(default_factory=TokensSettings)

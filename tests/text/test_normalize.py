@@ -68,8 +68,41 @@ def test_nothing_is_left_to_repair(text: str) -> None:
     assert repaired == "\n".join(line.strip() for line in repaired.strip().split("\n"))
 
 
-def test_joiners_stay_where_scripts_need_them() -> None:
-    assert invisible("می‌خواهم 👩‍🚀") == "می‌خواهم 👩‍🚀"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cخواهم", "क्\u200dष क्\u200cष", "ශ්\u200dරී", "👩\u200d🚀 ❤\ufe0f ☎\ufe0e", "葛\U000e0100城",
+        "ᠮᠣᠩᠭᠣᠯ\u180eᠠ",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "السَّلامُ عَلَيْكُم ـــ ١٢٣ ﷺ", "שָׁלוֹם — „כך״",
+        "ភាសា\u200bខ្មែរ", "\ue000x\U000f0000", "ＡＢＣ１２３", "x² ½ ℃ №", "한국 हिन्दी ἄνθρωπος",
+    ],
+)  # fmt: skip
+def test_scripts_keep_their_joiners_signs_and_selectors(text: str) -> None:
+    assert normalize(text) == (text, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\xc3\x85ngstr\xc3\xb6m", "Ångström"),  # U+0085 as a byte of a broken letter
+        ("c'est parl\xe9\x85 Tu sais", "c'est parlé… Tu sais"),  # as the ellipsis of Windows-1252
+        ("and so\x85 he left the caf\xe9", "and so… he left the café"),
+        ("one\x85two\x85\x85three\x85", "one\ntwo\n\nthree"),  # as a line end
+        ("s\xc3\xad, nama\xc3\x83\xc2\xb1ana", "sí, namañana"),  # a soft hyphen as a byte
+        ("the caf\xc3\xa9\r\nwas shut\rhere", "the café\nwas shut\nhere"),
+        ("e\u200b\u0301a \u2066b\u2069 \u061cc", "éa b c"),
+    ],
+)
+def test_broken_bytes_are_told_from_line_ends_and_invisible_characters(before: str, after: str) -> None:
+    once, _ = normalize(before)
+    assert once == after
+    assert normalize(once) == (once, [])
+
+
+@given(st.text(st.sampled_from("eaé\u0301\u200b\u00ad\ufeffﬁ \n\x85कष\u094d\u200dភ\u2000"), max_size=12))
+def test_repaired_text_is_composed(text: str) -> None:
+    repaired, _ = normalize(text)
+    assert composition(repaired) == repaired
 
 
 def test_normalize_names_the_rules_that_changed_something() -> None:
