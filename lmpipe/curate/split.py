@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
 
 from lmpipe.curate.engine import engine, names, rows
@@ -124,15 +125,20 @@ def split_unit(unit: SplitUnit, output: UnitOutput) -> None:
     with engine(output.folder) as connection:
         connection.execute(SQL, parameters)
         output.write("outcomes", OUTCOMES, rows(connection, "from outcomes order by row", {}, OUTCOMES))
-        funnel = """
-            select source, lang, outcome, reason, split, count(*) as documents, sum(bytes) as bytes, sum(words) as words
-            from outcomes group by all order by all
-        """
-        output.write("funnel", FUNNEL, rows(connection, funnel, {}, FUNNEL))
+        write_funnel(connection, output)
         totals = "select source, coalesce(split, outcome), count(*), sum(bytes) from outcomes group by all order by all"
         for source, outcome, documents, size in connection.execute(totals).fetchall():
             output.count(f"{outcome}.{source}", documents)
             output.count(f"bytes.{outcome}", int(size))
+
+
+def write_funnel(connection: duckdb.DuckDBPyConnection, output: UnitOutput) -> None:
+    """Count the rows of a table `outcomes`."""
+    funnel = """
+        select source, lang, outcome, reason, split, count(*) as documents, sum(bytes) as bytes, sum(words) as words
+        from outcomes group by all order by all
+    """
+    output.write("funnel", FUNNEL, rows(connection, funnel, {}, FUNNEL))
 
 
 def check_splits(sources: Sequence[str], settings: SplitSettings, counts: dict[str, int]) -> None:

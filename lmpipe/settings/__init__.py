@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from lmpipe.settings.curate import (
     Bounds,
     CleanSettings,
+    DecontaminateSettings,
     DedupSettings,
+    EvaluationSet,
     ProfileSettings,
     SplitSettings,
 )
@@ -40,8 +42,10 @@ __all__ = [
     "Bounds",
     "CleanSettings",
     "CommonCrawlNews",
+    "DecontaminateSettings",
     "DedupSettings",
     "EvaluateSettings",
+    "EvaluationSet",
     "Gutenberg",
     "HttpSettings",
     "LocalSource",
@@ -80,6 +84,8 @@ class Recipe:
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     dedup: DedupSettings = field(default_factory=DedupSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
+    decontaminate: DecontaminateSettings | None = None
+    """None trains on every document of the training split."""
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     tokens: TokensSettings = field(default_factory=TokensSettings)
     train: tuple[TrainSettings, ...] = ()
