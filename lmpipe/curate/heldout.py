@@ -306,6 +306,33 @@ class Found(NamedTuple):
     place: Ints
 
 
+class Filter:
+    """A Bloom filter with two probes: passes what was added, and of 300 others about one."""
+
+    def __init__(self, number: int) -> None:
+        self.bits = min(max((16 * number).bit_length() + 1, 16), 31)
+        self.bytes = np.zeros(1 << (self.bits - 3), np.uint8)
+
+    def places(self, hashes: Hashes, probe: int) -> tuple[Hashes, npt.NDArray[np.uint8]]:
+        """Give byte and bit of each hash: its high bits for the first probe, the bits below for the second."""
+        place = (hashes >> np.uint64(64 - (probe + 1) * self.bits)) & np.uint64((1 << self.bits) - 1)
+        return place >> np.uint64(3), (place & np.uint64(7)).astype(np.uint8)
+
+    def add(self, hashes: Hashes) -> None:
+        """Set the bits of some hashes."""
+        for probe in range(2):
+            byte, bit = self.places(hashes, probe)
+            np.bitwise_or.at(self.bytes, byte, np.uint8(1) << bit)
+
+    def maybe(self, hashes: Hashes) -> Ints:
+        """List which hashes may have been added."""
+        left = np.arange(len(hashes))
+        for probe in range(2):
+            byte, bit = self.places(hashes[left], probe)
+            left = left[(self.bytes[byte] >> bit & 1).astype(bool)]
+        return left
+
+
 class Index:
     """Looks runs up in everything that is held out."""
 
@@ -314,22 +341,20 @@ class Index:
         self.parts = [open_part(*paths) for paths in zip(*(manifest.paths(role) for role in roles), strict=True)]
         self.sizes = sorted({int(size) for part in self.parts for size in np.unique(part.run[part.run > 0])})
         total = sum(len(part.hashes) for part in self.parts)
-        bits = min(max((16 * total).bit_length(), 16), 28)
-        self.shift = np.uint64(64 - bits)
-        self.filter = np.zeros(1 << bits, bool)
+        self.filter = Filter(total)
         for part in self.parts:
-            self.filter[part.hashes >> self.shift] = True
+            self.filter.add(part.hashes)
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """Tell which hashes are those of a run that is held out."""
-        held: npt.NDArray[np.bool_] = self.filter[hashes >> self.shift]
-        maybe = np.flatnonzero(held)
-        known = np.zeros(len(maybe), bool)
+        maybe = self.filter.maybe(hashes)
+        asked, known = hashes[maybe], np.zeros(len(maybe), bool)
         for part in self.parts:
             if len(part.hashes):
-                place = np.searchsorted(part.hashes, hashes[maybe])
-                known |= part.hashes[np.minimum(place, len(part.hashes) - 1)] == hashes[maybe]
-        held[maybe] = known
+                place = np.searchsorted(part.hashes, asked)
+                known |= part.hashes[np.minimum(place, len(part.hashes) - 1)] == asked
+        held = np.zeros(len(hashes), bool)
+        held[maybe[known]] = True
         return held
 
     def find(self, hashes: Hashes, size: int) -> Found:

@@ -27,6 +27,7 @@ LETTER, CHARACTER = 1, 2
 """Kinds of code points: part of a word, and a word of its own; 0 for all others."""
 BEGIN = np.uint32(1 << 31)
 """Marks the first code point of a word."""
+ZERO = np.uint32(ord("0"))
 INVERSE = np.uint64(pow(int(ODD), -1, 1 << 64))
 
 
@@ -38,9 +39,11 @@ class Words(NamedTuple):
     offsets: Ints
     """Text i has the words offsets[i] to offsets[i + 1]."""
     marked: Codes
-    """The code points of all words as they are compared, the first of each word with BEGIN."""
+    """The code points of all words, digits as they are, the first of each word with BEGIN."""
     starts: Ints
     """Word w has marked[starts[w]:starts[w + 1]]."""
+    is_number: npt.NDArray[np.bool_]
+    """Whether a word is nothing but digits."""
     is_character: npt.NDArray[np.bool_]
     """Whether a word is a character of a script without blanks."""
     solid: Ints
@@ -56,7 +59,7 @@ def tables() -> tuple[npt.NDArray[np.uint8], Codes]:
     unspaced, mark = re.compile(f"[{UNSPACED}]"), re.compile(f"[{MARKS}]")
     kinds = [(LETTER if sign.isalnum() or mark.match(sign) else 0) for sign in signs]
     kinds = [CHARACTER if kind and unspaced.match(sign) else kind for kind, sign in zip(kinds, signs, strict=True)]
-    lower = [ord("0") if sign.isdecimal() else ord((sign.lower() or sign)[0]) for sign in signs]
+    lower = [ord(str(int(sign)) if sign.isdecimal() else sign.lower()[0]) for sign in signs]
     return np.array([*kinds, 0], np.uint8), np.array([*lower, LAST], np.uint32)
 
 
@@ -72,15 +75,25 @@ def cut(texts: list[str]) -> Words:
     firsts = np.flatnonzero(begins[solid])
     text_starts = bounds(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
     offsets = np.searchsorted(solid[firsts], text_starts)
+    alike = without_digits(marked)
+    digits = np.append(0, np.cumsum(alike & ~BEGIN == ZERO))
+    starts = np.append(firsts, len(solid))
     return Words(
-        word_hashes(marked, firsts),
+        word_hashes(alike, firsts),
         offsets,
         marked,
-        np.append(firsts, len(solid)),
+        starts,
+        np.diff(digits[starts]) == np.diff(starts),
         kind[solid[firsts]] == CHARACTER,
         solid,
         text_starts,
     )
+
+
+def without_digits(marked: Codes) -> Codes:
+    """Write every digit as 0."""
+    plain = marked & ~BEGIN
+    return np.where((plain >= ZERO) & (plain < ZERO + 10), marked & BEGIN | ZERO, marked)
 
 
 def before_not(codes: Codes, kind: npt.NDArray[np.uint8]) -> Ints:

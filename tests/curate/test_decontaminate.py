@@ -134,6 +134,12 @@ def test_digits_are_alike_and_tokenised_text_too(tmp_path: Path) -> None:
     assert hit["share"] == 1.0
 
 
+def test_a_run_that_is_mostly_numbers_must_have_the_same_numbers(tmp_path: Path) -> None:
+    table = "the case is 75 cm (30 in) wide, and 4.5 cm (1.8 in) thick"
+    other = "the case is 12 cm (80 in) wide, and 2.7 cm (6.1 in) thick"
+    assert [hit["id"] for hit in hits(tmp_path, [table, f"{filler(1)} {other}"], [table])] == ["local:0"]
+
+
 def test_chinese_is_compared_by_characters_across_marks(tmp_path: Path) -> None:
     near = CHINESE.replace("，", "\n").replace("。", "")
     short = CHINESE[:17]  # 16 characters and a comma: too few
@@ -272,9 +278,9 @@ def test_shared_runs_are_those_that_a_plain_search_finds(texts: list[list[str]],
     ours = ngrams.cut([" ".join(text) for text in texts])
     theirs = ngrams.cut([", ".join(record).upper() for record in records])
     starts, hashes = ngrams.Runs(ours).of(size)
-    _, held = ngrams.Runs(theirs).of(size)
+    starts = starts[np.isin(hashes, ngrams.Runs(theirs).of(size)[1])]
     text_of = np.searchsorted(ours.offsets, starts, side="right") - 1
-    found = {(int(t), int(s - ours.offsets[t])) for t, s in zip(text_of, starts[np.isin(hashes, held)], strict=True)}
+    found = {(int(t), int(s - ours.offsets[t])) for t, s in zip(text_of, starts, strict=True)}
     known = {tuple(record[i : i + size]) for record in records for i in range(len(record) - size + 1)}
     plain = {
         (t, i)
@@ -292,5 +298,5 @@ def test_words_are_cut_as_a_plain_loop_cuts_them(texts: list[str]) -> None:
         mine = range(words.offsets[number], words.offsets[number + 1])
         found = [ngrams.readable(words.marked[words.starts[w] : words.starts[w + 1]]) for w in mine]
         apart = re.sub(r"(?<=[^\W_\u4e2d\u6587\u30ab])(?=n['’]t(?![^\W_\u4e2d\u6587\u30ab]|\u0301))", " ", text.lower())
-        parts = re.findall("[\u4e2d\u6587\u30ab]|(?:[^\\W_\u4e2d\u6587\u30ab]|\u0301)+", re.sub(r"\d", "0", apart))
+        parts = re.findall("[\u4e2d\u6587\u30ab]|(?:[^\\W_\u4e2d\u6587\u30ab]|\u0301)+", apart)
         assert found == parts
