@@ -203,7 +203,7 @@ def decontaminate_unit(unit: DecontaminateUnit, output: UnitOutput) -> None:
         output.write("outcomes", OUTCOMES, changed.combine_chunks().to_batches())
         write_funnel(connection, output)
     output.count("common", len(common))
-    count_outcomes(outcomes, changed, output)
+    count_training(outcomes, output)
 
 
 def judged(
@@ -276,19 +276,17 @@ def count_hits(batch: pa.RecordBatch, output: UnitOutput) -> None:
             output.count(f"{key}.{entry['values']}", entry["counts"])
 
 
-def count_outcomes(before: pa.Table, after: pa.Table, output: UnitOutput) -> None:
-    """Count training documents by source, and those that were removed."""
-    for key, rows in (("training", before), ("kept", after)):
-        rows = rows.filter(pc.equal(rows["split"], "train"))
-        for entry in rows["source"].value_counts().to_pylist():
-            output.count(f"{key}.{entry['values']}", entry["counts"])
+def count_training(outcomes: pa.Table, output: UnitOutput) -> None:
+    """Count the training documents of the split by source."""
+    for entry in outcomes.filter(pc.equal(outcomes["split"], "train"))["source"].value_counts().to_pylist():
+        output.count(f"training.{entry['values']}", entry["counts"])
 
 
 def check_guard(sources: Sequence[str], settings: DecontaminateSettings, counts: dict[str, int], folder: Path) -> None:
     """Stop a run in which a source loses more of its training documents than its guard allows."""
     for source in sources:
         total = counts.get(f"training.{source}", 0)
-        removed = total - counts.get(f"kept.{source}", 0)
+        removed = total - counts.get(f"train.{source}", 0)
         if removed > settings.guard * total:
             by_set = ", ".join(f"{k.partition('.')[2]} {n}" for k, n in counts.items() if k.startswith(f"{REASON}."))
             raise GuardError(

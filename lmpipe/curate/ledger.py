@@ -91,7 +91,9 @@ def told_outcome(row: Row) -> tuple[str, str]:
 
 def told_hit(row: Row) -> tuple[str, str]:
     """An overlap with something models are evaluated on."""
-    return "contaminated", f"shares characters {row['start']:,}-{row['end']:,} with {row['set']}: {row['record']}"
+    what = "contaminated" if row["contaminated"] else "overlaps"
+    place = f"characters {row['start']:,}-{row['end']:,}"
+    return what, f"shares {place} with {row['set']}: {row['record']} ({row['share']:.0%} of it)"
 
 
 def told_tokens(row: Row) -> tuple[str, str]:

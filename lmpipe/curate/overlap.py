@@ -18,8 +18,9 @@ from lmpipe.settings import DecontaminateSettings
 from lmpipe.text.segment import Ints, gather, per_text
 
 NUMBERS = 0.25
-"""From this share of numbers on, a run's numbers must be the same: with digits as 0 every balance sheet, every
-"75 cm (30 in) wide and 4.5 cm (1.8 in) thick" is every other (Reuters: 4 words of 13 in "pct to 277.6 mln dlrs from")."""
+"""Above this share of numbers a run's numbers must be the same: with digits as 0 every balance sheet is every other,
+as is every "75 cm (30 in) wide and 4.5 cm (1.8 in) thick" (of 871 Reuters documents 303 shared only such with a test
+document)."""
 TOGETHER = 65_536
 """Runs whose words are compared at once: some 50 MB."""
 
@@ -107,7 +108,7 @@ def verified(words: Words, index: Index, starts: Ints, hashes: Hashes, size: int
 
 
 def same_words(words: Words, index: Index, start: Ints, size: int, found: Found) -> npt.NDArray[np.bool_]:
-    """Compare runs with the runs that their hashes found, digits as 0 or, where a run is mostly numbers, as they are."""
+    """Compare runs with those that their hashes found, digits as 0 or, where there are many numbers, as they are."""
     same = np.zeros(len(start), bool)
     numbers = np.append(0, np.cumsum(words.is_number))
     strict = numbers[start + size] - numbers[start] > NUMBERS * size
@@ -126,7 +127,8 @@ def same_words(words: Words, index: Index, start: Ints, size: int, found: Found)
 
 def all_same(ours: Codes, theirs: Codes, lengths: Ints) -> npt.NDArray[np.bool_]:
     """Tell which stretches of two arrays are equal throughout."""
-    return per_text(ours != theirs, lengths) == 0
+    same: npt.NDArray[np.bool_] = per_text(ours != theirs, lengths) == 0
+    return same
 
 
 def overlap(pair: Shared, is_common: npt.NDArray[np.bool_], index: Index, settings: DecontaminateSettings) -> Overlap:

@@ -205,6 +205,7 @@ def test_no_collision_of_hashes_removes_a_document(tmp_path: Path, monkeypatch: 
     assert [hit["id"] for hit in hits(tmp_path, [QUESTION], [QUESTION], common=1000)] == ["local:0"]
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     def build(data: Path, workers: int) -> dict[str, str]:
         data.mkdir()

@@ -26,6 +26,8 @@ lang = "en"
 valid = 0.1
 test = 0.2
 
+[decontaminate]
+
 [tokenizer]
 vocabulary = 300
 
