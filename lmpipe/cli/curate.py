@@ -168,7 +168,8 @@ def why(id: Id, data: Data = DATA, every_version: AllOption = False) -> None:
         events = ledger.quarantined(file, int(offset), data, every_version=every_version)
     else:
         events = ledger.life(id, data, every_version=every_version)
-    print_rows(id, [{"stage": e.stage, "what": e.what, "details": e.details, "dataset": e.dataset} for e in events])
+    where = [e.dataset if e.stage == "forget" else f"{e.stage}/{e.dataset}" for e in events]
+    print_rows(id, [{"dataset": w, "what": e.what, "details": e.details} for w, e in zip(where, events, strict=True)])
 
 
 def forget(ids: Ids, data: Data = DATA, reason: ReasonText = "take-down request") -> None:

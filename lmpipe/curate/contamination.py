@@ -36,7 +36,7 @@ def sampled(manifest: Manifest, sample: int, set: str | None, source: str | None
         known = sorted({(row["set"] if set is not None else row["source"]) for row in by_set(manifest)})
         raise InputError(
             f"{manifest.folder}: no shared span of {set or 'any set'} in {source or 'any source'}"
-            f"{nearest(set or source, known)}."
+            f"{nearest(set or source, known)}. `lmpipe contamination {manifest.folder}` lists all."
         )
     return found
 
