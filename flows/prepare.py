@@ -1,4 +1,4 @@
-"""Prepare: documents to token shards - clean, decide, deduplicate, split, learn a tokenizer, encode, pack.
+"""Prepare: documents to token shards - clean, decide, deduplicate, split, decontaminate, tokenizer, encode, pack.
 
 python -m flows.prepare flows/recipes/demo.toml data data/ingest/*
 """
@@ -14,7 +14,9 @@ from flows.record import record
 from flows.watch import run_name, watching
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
+from lmpipe.curate.decontaminate import decontaminate, find_overlaps
 from lmpipe.curate.dedup import dedup
+from lmpipe.curate.heldout import heldout
 from lmpipe.curate.near import candidates, near, sign
 from lmpipe.curate.passages import cuts, passages, repeats
 from lmpipe.curate.split import split
@@ -121,6 +123,35 @@ def split_documents(recipe: Path, data: Path, duplicates: Path, workers: int) ->
         return split(open_dataset(duplicates), data, settings.split, settings.seed, execution).folder
 
 
+@task(task_run_name="index what is held out")
+def index_held_out(recipe: Path, data: Path, chosen: Path, workers: int) -> Path:
+    """List every run of words of the evaluation sets and of the recipe's own held-out documents."""
+    settings = load_recipe(recipe).decontaminate
+    assert settings is not None, "prepare asks only where the recipe has the table"
+    with watching("index what is held out") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return heldout(open_dataset(chosen), data, settings, recipe.parent, execution).folder
+
+
+@task(task_run_name="count overlaps")
+def count_overlaps(data: Path, chosen: Path, index: Path, workers: int) -> Path:
+    """Look those runs up in all training documents, and count the documents of each."""
+    with watching("count overlaps") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        return find_overlaps(open_dataset(chosen), open_dataset(index), data, execution).folder
+
+
+@task(task_run_name="decontaminate")
+def decontaminate_training(recipe: Path, data: Path, chosen: Path, index: Path, found: Path, workers: int) -> Path:
+    """Take documents that share runs of words with what is held out away from training, or mark them."""
+    settings = load_recipe(recipe).decontaminate
+    assert settings is not None, "prepare asks only where the recipe has the table"
+    with watching("decontaminate") as tell:
+        execution = Execution(workers=workers, progress=tell)
+        inputs = open_dataset(chosen), open_dataset(index), open_dataset(found)
+        return decontaminate(*inputs, data, settings, execution).folder
+
+
 @task(task_run_name="learn tokenizer")
 def learn_tokenizer(recipe: Path, data: Path, chosen: Path) -> Path:
     """Train the byte-level BPE on the training split, or take the recipe's own."""
@@ -175,11 +206,17 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
         repeated = later(find_repeats, recipe, data, duplicates, hashed, workers)
         extra += [duplicates, *hashed, repeated]
         duplicates = later(cut_passages, recipe, data, duplicates, repeated, workers)
-    chosen = later(split_documents, recipe, data, duplicates, workers)
+    chosen = parted = later(split_documents, recipe, data, duplicates, workers)
+    cleared: list[PrefectFuture[Path]] = []
+    if settings.decontaminate is not None:
+        index = later(index_held_out, recipe, data, parted, workers)
+        found = later(count_overlaps, data, parted, index, workers)
+        chosen = later(decontaminate_training, recipe, data, parted, index, found, workers)
+        cleared = [index, found, chosen]
     learnt = later(learn_tokenizer, recipe, data, chosen)
     encoded = later(encode_documents, data, chosen, learnt, workers)
     packed = later(pack_tokens, recipe, data, encoded, workers)
-    made = [*cleaned, *decided, exact, *extra, duplicates, chosen, learnt, encoded, packed]
+    made = [*cleaned, *decided, exact, *extra, duplicates, parted, *cleared, learnt, encoded, packed]
     folders = results(made)
     later(record, data, made).result()
     return folders[-1]

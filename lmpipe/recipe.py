@@ -7,6 +7,7 @@ an unknown key is refused with the nearest spelling, a wrong type with the type 
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lmpipe.errors import InputError, RecipeError
-from lmpipe.settings import Recipe, Source
+from lmpipe.settings import DecontaminateSettings, EvaluationSet, Recipe, Source
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -121,7 +122,33 @@ def check(recipe: Recipe, where: str) -> None:
         if not source.paths and getattr(source, "download", None) is None:
             raise RecipeError(f"{where}: sources.{source.name} has no paths. Name files, or add a download table.")
     check_name(recipe.name, f"{where}: name")
+    if recipe.decontaminate is not None:
+        check_decontaminate(recipe.decontaminate, f"{where}: decontaminate")
     check_ranges(recipe, where)
+
+
+def check_decontaminate(settings: DecontaminateSettings, where: str) -> None:
+    """Refuse sets that cannot be told apart or read, and lengths and shares that no run could have."""
+    taken = ["valid", "test"]  # the recipe's own sets
+    for chosen in settings.sets:
+        check_name(chosen.name, f"{where}: set name")
+        if chosen.name in taken:
+            raise RecipeError(f"{where}: a set named '{chosen.name}' is there already. Rename this one.")
+        taken.append(chosen.name)
+        if not chosen.paths or not chosen.text:
+            raise RecipeError(f"{where}: set {chosen.name}: paths and text must name something. Add them.")
+        try:
+            re.compile(chosen.without or "")
+        except re.error as error:
+            raise RecipeError(f"{where}: set {chosen.name}: without is no regular expression: {error}.") from None
+    if not settings.sets and not settings.own:
+        raise RecipeError(f"{where}: neither sets nor own: nothing to compare with. Add [[decontaminate.sets]].")
+    for key in ("words", "characters", "shortest_words", "shortest_characters", "least_runs", "common"):
+        if getattr(settings, key) < 1:
+            raise RecipeError(f"{where}.{key} is {getattr(settings, key)}; expected at least 1.")
+    for key in ("least_share", "certain", "guard"):
+        if not 0 <= getattr(settings, key) <= 1:
+            raise RecipeError(f"{where}.{key} is {getattr(settings, key)}; expected a share between 0 and 1.")
 
 
 def check_name(name: str, where: str) -> None:
@@ -171,8 +198,8 @@ def check_ranges(recipe: Recipe, where: str) -> None:
             )
 
 
-def source_files(source: Source, base: Path) -> list[Path]:
-    """Resolve the source's paths and globs against the recipe's folder, sorted and without repetition.
+def source_files(source: Source | EvaluationSet, base: Path) -> list[Path]:
+    """Resolve the paths and globs of a source or set against the recipe's folder, sorted and without repetition.
 
     Raises InputError when a path names nothing, or an environment variable is not set.
     """

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
+from lmpipe.curate.decontaminate import decontaminate, find_overlaps
 from lmpipe.curate.dedup import dedup
+from lmpipe.curate.heldout import heldout
 from lmpipe.curate.near import candidates, near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest
@@ -34,10 +36,29 @@ def walk(path: Path, data: Path, workers: int, last: str = "tokens") -> list[Man
     chosen = split(duplicates, data, recipe.split, recipe.seed, run)
     if last == "split":
         return [*documents, *cleaned, *decided, exact, *signed, proposed, duplicates, chosen]
+    cleared: list[Manifest] = []
+    if recipe.decontaminate is not None:
+        index = heldout(chosen, data, recipe.decontaminate, path.parent, run)
+        found = find_overlaps(chosen, index, data, run)
+        cleared = [index, found, decontaminate(chosen, index, found, data, recipe.decontaminate, run)]
+    parted, chosen = chosen, [chosen, *cleared][-1]
     learnt = tokenizer(chosen, data, recipe.tokenizer, recipe.seed, path.parent, run)
     encoded = encode(chosen, learnt, data, run)
     packed = pack(encoded, data, recipe.tokens, recipe.seed, run)
-    return [*documents, *cleaned, *decided, exact, *signed, proposed, duplicates, chosen, learnt, encoded, packed]
+    return [
+        *documents,
+        *cleaned,
+        *decided,
+        exact,
+        *signed,
+        proposed,
+        duplicates,
+        parted,
+        *cleared,
+        learnt,
+        encoded,
+        packed,
+    ]
 
 
 def fingerprints(data: Path) -> dict[str, str]:

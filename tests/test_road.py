@@ -32,8 +32,8 @@ def by_stage(road: list[Manifest], stage: str) -> dict[str, Manifest]:
     return {manifest.name: manifest for manifest in road if manifest.stage == stage}
 
 
-def outcomes(road: list[Manifest]) -> dict[str, dict[str, Any]]:
-    chosen = by_stage(road, "split")["demo"]
+def outcomes(road: list[Manifest], stage: str = "split") -> dict[str, dict[str, Any]]:
+    chosen = by_stage(road, stage)["demo"]
     return {row["id"]: row for path in chosen.paths("outcomes") for row in pq.read_table(path).to_pylist()}
 
 
@@ -52,6 +52,14 @@ def test_second_run_does_no_work_and_says_so(road: list[Manifest], caplog: pytes
         walk(DEMO, data_of(road), 2)
     assert caplog.text.count("already built, nothing to do") == len(road)
     assert {path: path.stat().st_mtime_ns for path in data_of(road).rglob("*.parquet")} == before
+
+
+def test_near_copies_of_held_out_documents_leave_training(road: list[Manifest]) -> None:
+    before, after = outcomes(road), outcomes(road, "decontaminate")
+    removed = {id for id, row in after.items() if row != before[id]}
+    assert "wiki-zh:202" in removed  # the planted near duplicate of wiki-zh:187, which is held out
+    assert {before[id]["split"] for id in removed} == {"train"}
+    assert all(after[id]["reason"].startswith("contaminated.") for id in removed)
 
 
 def start(recipe: Path, data: Path, workers: int) -> subprocess.Popen[bytes]:
@@ -146,7 +154,7 @@ def test_every_token_leads_back_to_raw_bytes(road: list[Manifest]) -> None:
         for path in manifest.paths("documents")
         for row in pq.read_table(path, columns=["id", "origin"]).to_pylist()
     }
-    assert packed_ids == {i for i, row in outcomes(road).items() if row["outcome"] == "kept"}
+    assert packed_ids == {i for i, row in outcomes(road, "decontaminate").items() if row["outcome"] == "kept"}
     assert all(origins[i]["length"] > 0 and origins[i]["file"] for i in packed_ids)
     (encoded,) = inputs_of(packed, "encode")
     assert inputs_of(encoded, "split") == [by_stage(road, "split")["demo"]]

@@ -24,6 +24,7 @@ RecipeOrFolder = Annotated[
 ReasonOption = Annotated[
     str | None, typer.Option("--reason", help="Only this reason, such as words.min; words for both of its sides.")
 ]
+SetOption = Annotated[str | None, typer.Option("--set", help="Only this evaluation set; valid and test are own.")]
 Id = Annotated[str, typer.Argument(help="source:native-id, or FILE@OFFSET for a record in quarantine.")]
 Ids = Annotated[list[str], typer.Argument(help="Documents, as source:native-id.")]
 ReasonText = Annotated[str, typer.Option("--reason", help="Why, for the list: a request, a court, a mistake.")]
@@ -38,7 +39,7 @@ Limit = Annotated[int, typer.Option("--documents", min=1, help="Documents per si
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (dropped, calibrate, why, forget):
+    for command in (dropped, contamination, calibrate, why, forget):
         app.command()(command)
     quality = typer.Typer(no_args_is_help=True, help="Train a quality model, and score texts with it.")
     quality.command("train")(quality_train)
@@ -115,6 +116,28 @@ def print_samples(rows: list[dict[str, Any]]) -> None:
         print(f"{row['text'][:HEAD]}{' ...' if len(row['text']) > HEAD else ''}\n")
 
 
+def contamination(
+    folder: Folder, set: SetOption = None, source: SourceOption = None, sample: SampleOption = 10
+) -> None:
+    """Show what training documents share with evaluation sets: by set and source, then the spans themselves.
+
+    Needs a decontaminated dataset; the same call shows the same spans.
+
+    Example: lmpipe contamination data/decontaminate/demo-1a2b3c4d --set test --sample 3
+    """
+    from lmpipe.cli.tables import print_rows
+    from lmpipe.curate.contamination import by_set, sampled
+    from lmpipe.dataset import open_dataset
+
+    manifest = open_dataset(folder)
+    print_rows("Training documents that share runs of words", [short(row) for row in by_set(manifest)])
+    for row in sampled(manifest, sample, set, source):
+        verdict = "contaminated" if row["contaminated"] else "not enough"
+        print(f"--- {row['set']}: {row['record']}  covered {row['share']:.0%}  {verdict}")
+        print(f"    {row['id']} at {row['start']:,}-{row['end']:,}, {row['runs']} runs, {row['common']} common")
+        print(f"{row['text']}{' ...' if row['end'] - row['start'] > len(row['text']) else ''}\n")
+
+
 def calibrate(reference: ReferenceOption, low: LowOption = 0.01, high: HighOption = 0.99) -> None:
     """Learn a profile from a corpus that is trusted, language by language, and print it as TOML.
 
@@ -145,7 +168,8 @@ def why(id: Id, data: Data = DATA, every_version: AllOption = False) -> None:
         events = ledger.quarantined(file, int(offset), data, every_version=every_version)
     else:
         events = ledger.life(id, data, every_version=every_version)
-    print_rows(id, [{"stage": e.stage, "what": e.what, "details": e.details, "dataset": e.dataset} for e in events])
+    where = [e.dataset if e.stage == "forget" else f"{e.stage}/{e.dataset}" for e in events]
+    print_rows(id, [{"dataset": w, "what": e.what, "details": e.details} for w, e in zip(where, events, strict=True)])
 
 
 def forget(ids: Ids, data: Data = DATA, reason: ReasonText = "take-down request") -> None:

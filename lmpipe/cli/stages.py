@@ -17,21 +17,8 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands, in the order of the way."""
-    for command in (
-        download,
-        ingest,
-        clean,
-        decide,
-        dedup,
-        passages,
-        split,
-        tokenizer,
-        encode,
-        pack,
-        train,
-        evaluate,
-        record,
-    ):
+    before = (download, ingest, clean, decide, dedup, passages, split, decontaminate)
+    for command in (*before, tokenizer, encode, pack, train, evaluate, record):
         app.command()(command)
 
 
@@ -237,6 +224,28 @@ def split(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Worker
         raise InputError(f"{duplicates}: {recipe} has [passages]. Name the folder that `lmpipe passages` printed.")
     with executing("split", workers) as execution:
         made(stage(manifest, data, settings.split, settings.seed, execution))
+
+
+def decontaminate(recipe: Recipe, chosen: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+    """Remove training documents that share runs of words with what models are evaluated on, or only mark them.
+
+    Needs the split dataset. A recipe without [decontaminate] is compared with its own valid and test documents.
+
+    Example: lmpipe decontaminate flows/recipes/demo.toml data/split/demo-*
+    """
+    from lmpipe.curate.decontaminate import decontaminate as stage
+    from lmpipe.curate.decontaminate import find_overlaps
+    from lmpipe.curate.heldout import heldout
+    from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
+    from lmpipe.settings import DecontaminateSettings
+
+    settings = load_recipe(recipe).decontaminate or DecontaminateSettings()
+    manifest = open_dataset(chosen)
+    with executing("decontaminate", workers) as execution:
+        index = heldout(manifest, data, settings, recipe.parent, execution)
+        found = find_overlaps(manifest, index, data, execution)
+        made(stage(manifest, index, found, data, settings, execution))
 
 
 def tokenizer(recipe: Recipe, chosen: Folder, data: Data = DATA) -> None:

@@ -18,7 +18,8 @@ def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
     """Print the results of a finished pipeline; `url` is that of a server that stays up."""
     folder = data / "warehouse"
     tokens = open_dataset(outcome.tokens)
-    chosen = inputs_of(inputs_of(tokens, "encode")[0], "split")[0]
+    (encoded,) = inputs_of(tokens, "encode")
+    (chosen,) = inputs_of(encoded, "decontaminate") or inputs_of(encoded, "split")
     print_table("Documents", warehouse.run_query(folder, "funnel_of", {"dataset": chosen.fingerprint}))
     print_table("Why", warehouse.run_query(folder, "reasons_of", {"dataset": chosen.fingerprint}))
     print_table("Tokens", warehouse.run_query(folder, "tokens_of", {"dataset": tokens.fingerprint}))

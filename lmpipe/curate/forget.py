@@ -21,8 +21,13 @@ from lmpipe.storage import locked, replacing, storage_errors
 FORGOTTEN = "forgotten"
 """The reason with which such a document is dropped."""
 LIST = "forgotten.jsonl"
-TEXT_ROLES = {"ingest": ("documents",), "clean": ("documents", "content")}
-"""Datasets that hold a document's text, by stage."""
+TEXT_ROLES = {
+    "ingest": ("documents",),
+    "clean": ("documents", "content"),
+    "heldout": ("records",),
+    "decontaminate": ("hits",),
+}
+"""Datasets that hold a document's text or pieces of it, by stage; these roles name the documents."""
 TOKEN_ROLES = {"encode": ("index",), "tokens": ("documents-train", "documents-valid", "documents-test")}
 """Datasets that hold its tokens, by stage; these roles name the documents."""
 

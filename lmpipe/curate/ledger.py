@@ -44,6 +44,8 @@ class Chapter(NamedTuple):
     """The rows that concern the document $id."""
     tell: Callable[[Row], tuple[str, str]]
     """A row to what happened and the details."""
+    columns: str = "*"
+    order: str = "order by filename, file_row_number"
 
 
 def told_ingest(row: Row) -> tuple[str, str]:
@@ -99,8 +101,12 @@ def told_outcome(row: Row) -> tuple[str, str]:
 
 
 def told_hit(row: Row) -> tuple[str, str]:
-    """An overlap with something models are evaluated on."""
-    return "contaminated", f"shares characters {row['start']:,}-{row['end']:,} with {row['set']}: {row['record']}"
+    """An overlap with something models are evaluated on, from either side."""
+    if row["asked"] == row["record"]:
+        return "overlapped", f"{row['share']:.0%} of it stands in training document {row['id']}"
+    what = "contaminated" if row["contaminated"] else "overlaps"
+    place = f"characters {row['start']:,}-{row['end']:,}" + (f" in {row['spans']} pieces" if row["spans"] > 1 else "")
+    return what, f"shares {place} with {row['set']}: {row['record']} ({row['share']:.0%} of it)"
 
 
 def told_tokens(row: Row) -> tuple[str, str]:
@@ -130,6 +136,11 @@ def why(row: Row) -> str:
     return f"by {row['reason']}{missed}"
 
 
+HIT = """
+id, "set", record, count(*) as spans, min(start) as start, max("end") as "end", max(share) as share,
+bool_or(contaminated) as contaminated
+"""
+HITS = 'group by id, "set", record order by share desc, id, "set", record'
 LIFE = (
     Chapter("ingest", "documents", True, "id = $id", told_ingest),
     Chapter("changes", "changes", True, "id = $id", told_change),
@@ -141,7 +152,7 @@ LIFE = (
     Chapter("cuts", "cuts", False, "id = $id or kept_by = $id", told_cut),
     Chapter("split", "outcomes", False, "id = $id", told_outcome),
     Chapter("decontaminate", "outcomes", False, "id = $id", told_outcome),
-    Chapter("decontaminate", "hits", False, "id = $id", told_hit),
+    Chapter("decontaminate", "hits", False, "id = $id or record = $id", told_hit, HIT, HITS),
     Chapter("tokens", "documents-train", False, "id = $id", told_tokens),
     Chapter("tokens", "documents-valid", False, "id = $id", told_tokens),
     Chapter("tokens", "documents-test", False, "id = $id", told_tokens),
@@ -182,9 +193,9 @@ def told(connection: duckdb.DuckDBPyConnection, chapter: Chapter, manifest: Mani
     if not paths:
         return
     sql = f"""
-        select * {UNREAD.get(chapter.role, "")}, $id as asked
+        select {chapter.columns} {UNREAD.get(chapter.role, "")}, $id as asked
         from read_parquet($paths, filename = true, file_row_number = true)
-        where {chapter.where} order by filename, file_row_number limit {MOST}
+        where {chapter.where} {chapter.order} limit {MOST}
     """
     relation = connection.execute(sql, {"paths": paths, "id": id})
     keys = [column[0] for column in relation.description or ()]
@@ -246,9 +257,9 @@ def unknown(connection: duckdb.DuckDBPyConnection, id: str, data: Path) -> Input
     own = [m for m in manifests if m.name == id.partition(":")[0]] or manifests
     paths = names([path for manifest in own for path in manifest.paths("documents")])
     sql = """
-        select id from read_parquet($paths)
+        select id from read_parquet($paths) where levenshtein(id, $id) <= greatest(length($id) // 3, 1)
         order by levenshtein(id, $id), id limit 1
     """
     found = connection.execute(sql, {"paths": paths, "id": id}).fetchall() if paths else []
-    meant = f"; did you mean '{found[0][0]}'?" if found else "."
+    meant = f"; did you mean '{found[0][0]}'?" if found else f". Sources: {sorted({m.name for m in manifests})}."
     return InputError(f"{data}: no document '{id}'{meant} An id is source:native-id, as in column id of every dataset.")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -144,15 +145,20 @@ def split_unit(unit: SplitUnit, output: UnitOutput) -> None:
         connection.register("remains", pq.read_table(unit.remains) if unit.remains else REMAINS.empty_table())
         connection.execute(SQL, parameters)
         output.write("outcomes", OUTCOMES, rows(connection, "from outcomes order by row", {}, OUTCOMES))
-        funnel = """
-            select source, lang, outcome, reason, split, count(*) as documents, sum(bytes) as bytes, sum(words) as words
-            from outcomes group by all order by all
-        """
-        output.write("funnel", FUNNEL, rows(connection, funnel, {}, FUNNEL))
-        totals = "select source, coalesce(split, outcome), count(*), sum(bytes) from outcomes group by all order by all"
-        for source, outcome, documents, size in connection.execute(totals).fetchall():
-            output.count(f"{outcome}.{source}", documents)
-            output.count(f"bytes.{outcome}", int(size))
+        write_funnel(connection, output)
+
+
+def write_funnel(connection: duckdb.DuckDBPyConnection, output: UnitOutput) -> None:
+    """Count the rows of a table `outcomes`: as rows of FUNNEL, and by split or outcome for the manifest."""
+    funnel = """
+        select source, lang, outcome, reason, split, count(*) as documents, sum(bytes) as bytes, sum(words) as words
+        from outcomes group by all order by all
+    """
+    output.write("funnel", FUNNEL, rows(connection, funnel, {}, FUNNEL))
+    totals = "select source, coalesce(split, outcome), count(*), sum(bytes) from outcomes group by all order by all"
+    for source, outcome, documents, size in connection.execute(totals).fetchall():
+        output.count(f"{outcome}.{source}", documents)
+        output.count(f"bytes.{outcome}", int(size))
 
 
 def check_splits(sources: Sequence[str], settings: SplitSettings, counts: dict[str, int]) -> None:

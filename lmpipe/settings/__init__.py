@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from lmpipe.settings.curate import (
     Bounds,
     CleanSettings,
+    DecontaminateSettings,
     DedupSettings,
+    EvaluationSet,
     PassageSettings,
     ProfileSettings,
     SplitSettings,
@@ -41,8 +43,10 @@ __all__ = [
     "Bounds",
     "CleanSettings",
     "CommonCrawlNews",
+    "DecontaminateSettings",
     "DedupSettings",
     "EvaluateSettings",
+    "EvaluationSet",
     "Gutenberg",
     "HttpSettings",
     "LocalSource",
@@ -84,6 +88,8 @@ class Recipe:
     passages: PassageSettings | None = None
     """None: nothing is cut out of documents."""
     split: SplitSettings = field(default_factory=SplitSettings)
+    decontaminate: DecontaminateSettings | None = None
+    """None trains on every document of the training split."""
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     tokens: TokensSettings = field(default_factory=TokensSettings)
     train: tuple[TrainSettings, ...] = ()

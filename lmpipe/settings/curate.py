@@ -102,3 +102,60 @@ class SplitSettings:
     """Share of works for evaluation."""
     by: dict[str, Literal["work", "document"]] = field(default_factory=dict)
     """Source name to grain; work (all chapters of a book together) unless said otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSet:
+    """Something models are evaluated on: files of records, none of which training may have seen."""
+
+    name: str
+    """Short and unique; the reason of a document that is removed for it is contaminated.<name>."""
+    paths: tuple[str, ...]
+    """Files, globs or zips of files, relative to the recipe; $NAME from the environment."""
+    format: Literal["text", "lines", "jsonl", "parquet", "csv", "tagged", "wikitext"]
+    """As of a local source (text: a record a file; lines: one a line); wikitext: one an article, as in WikiText-2."""
+    members: str = "*"
+    """Of a zip: a pattern for the names of the members to read, such as data/*.jsonl; their folders count."""
+    text: tuple[str, ...] = ("text",)
+    """Columns or tags of jsonl, parquet, csv, tagged whose text is compared; each is a record of its own."""
+    id: str | None = None
+    """Column or tag that names a record; its file and number otherwise."""
+    record: str | None = None
+    """tagged: the tag that encloses one record."""
+    encoding: str | None = None
+    """Python codec of the files, or None for BOM, then UTF-8, then detection."""
+    without: str | None = None
+    """Regular expression of what is cut out of a text before it is compared, such as the tags /[^ ]+ of Brown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecontaminateSettings:
+    """Training documents that share runs of words with what models are evaluated on."""
+
+    sets: tuple[EvaluationSet, ...] = ()
+    """Evaluation sets from outside."""
+    own: bool = True
+    """Compare with the recipe's own valid and test documents too."""
+    remove: bool = True
+    """Remove what is contaminated from training, or only write down the overlaps."""
+    words: int = 13
+    """Words of a run that two texts must share (GPT-3, appendix C)."""
+    characters: int = 18
+    """The same in scripts without blanks: 1.4 Han characters stand for a word (3,960 sentences of WMT18, 1.41;
+    20,294 of Tatoeba, 1.35)."""
+    shortest_words: int = 8
+    """A record shorter than a run is compared as a whole; one shorter than this says nothing and is only counted."""
+    shortest_characters: int = 11
+    """The same in scripts without blanks."""
+    common: int = 10
+    """A run that stands in more training documents than this is a phrase, a licence, a template, and counts for
+    nothing (GPT-3)."""
+    least_runs: int = 1
+    """Distinct runs of one record from which a document is contaminated; GPT-3 takes a single one."""
+    least_share: float = 0.0
+    """Share of the record's words that the runs must cover too, 0 to 1."""
+    certain: float = 0.8
+    """From this share of a record of at least two runs' length a document is contaminated however common the runs
+    are: one question of MMLU stood in 311 documents of a crawl (marin #5519)."""
+    guard: float = 0.2
+    """Share of a source's training documents that may be contaminated before the run stops."""

@@ -17,9 +17,6 @@ from lmpipe.tokens.pack import DOCUMENTS as PACKED
 from tests.curate.cleaned import cleaned
 
 PII = pa.schema([("id", pa.string()), ("kind", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
-HITS = pa.schema(
-    [("id", pa.string()), ("set", pa.string()), ("record", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
-)
 EVALUATIONS = pa.schema(
     [("run", pa.string()), ("set", pa.string()), ("document", pa.string()), ("nats", pa.float64()),
      ("tokens", pa.int64())]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from lmpipe.curate.decontaminate import HITS
 from lmpipe.curate.forget import forget
 from lmpipe.curate.ledger import life, quarantined
 from lmpipe.errors import InputError
-from tests.curate.life import HITS, PII, commit, ingested, live, packed
+from tests.curate.life import PII, commit, ingested, live, packed
 
 
 @pytest.fixture(autouse=True)
@@ -51,11 +52,14 @@ def test_life_of_a_tested_document_ends_with_its_score_and_names_no_run_as_train
 
 def test_personal_data_and_contamination_are_told_with_their_places(data: Path) -> None:
     commit(data, "clean", "wiki", {"pii": (PII, [{"id": "wiki:1", "kind": "email", "start": 5, "end": 21}])})
-    hit = {"id": "wiki:1", "set": "test", "record": "wiki:4", "start": 0, "end": 90}
-    commit(data, "decontaminate", "demo", {"hits": (HITS, [hit])})
+    hit = {"id": "wiki:1", "set": "test", "record": "wiki:4", "start": 0, "end": 90, "share": 0.5}
+    again = hit | {"start": 100, "end": 130}
+    commit(data, "decontaminate", "demo", {"hits": (HITS, [hit | {"contaminated": True}, again])})
     told = events("wiki:1", data)
     assert ("clean", "personal data", "email at 5-21") in told
-    assert ("decontaminate", "contaminated", "shares characters 0-90 with test: wiki:4") in told
+    shared = "shares characters 0-130 in 2 pieces with test: wiki:4 (50% of it)"
+    assert ("decontaminate", "contaminated", shared) in told
+    assert ("decontaminate", "overlapped", "50% of it stands in training document wiki:1") in events("wiki:4", data)
 
 
 def test_take_down_stands_at_the_end_of_a_life(data: Path) -> None:
@@ -85,7 +89,11 @@ def test_record_in_quarantine_is_found_by_its_place(data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("id", "words"),
-    [("wiki:11", "did you mean 'wiki:1'"), ("wikki:3", "did you mean 'wiki:3'"), ("7", "did you mean '")],
+    [
+        ("wiki:11", "did you mean 'wiki:1'"),
+        ("wikki:3", "did you mean 'wiki:3'"),
+        ("something else", "Sources: ..news., .wiki.."),
+    ],
 )
 def test_unknown_id_is_refused_with_the_nearest(data: Path, id: str, words: str) -> None:
     with pytest.raises(InputError, match=words):

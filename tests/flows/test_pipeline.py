@@ -29,6 +29,8 @@ unit = "line"
 valid = 0.1
 test = 0.2
 
+[decontaminate]
+
 [tokenizer]
 vocabulary = 300
 
