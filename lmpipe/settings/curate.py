@@ -69,6 +69,8 @@ class DedupSettings:
     """Jaccard similarity of the shingle sets from which two documents are near duplicates."""
     guard: float = 0.5
     """Share of a source's documents that may be duplicates before the run stops."""
+    against: tuple[str, ...] = ()
+    """Recipes whose survivors in DATA stand already: a document like one of theirs is a duplicate of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
