@@ -25,7 +25,7 @@ from lmpipe.text.language import identify
 from lmpipe.text.normalize import normalize, unwrap
 from lmpipe.text.stopwords import content_words
 
-VERSION = 2
+VERSION = 3
 UNIT_BYTES = 32 << 20
 """Uncompressed Parquet bytes per unit: some seconds of work, so that a kill loses no more."""
 
