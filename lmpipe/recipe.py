@@ -185,7 +185,7 @@ def check_ranges(recipe: Recipe, where: str) -> None:
     for key, number in positive.items():
         if number <= 0:
             raise RecipeError(f"{where}: {key} is {number}; expected a number above zero.")
-    if recipe.tokenizer.vocabulary < 257:
+    if recipe.tokenizer.kind in ("bpe", "unigram") and recipe.tokenizer.vocabulary < 257:
         raise RecipeError(
             f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary};"
             " 256 bytes and the end-of-text token need 257."

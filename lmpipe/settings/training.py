@@ -1,27 +1,40 @@
 """Settings from documents to a number: tokenizer, token shards, models, training, evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerSettings:
-    """Byte-level BPE trained on the training split, or a ready tokenizer.json."""
+    """A tokenizer learnt from the training split, or a ready one."""
 
+    kind: Literal["bpe", "unigram", "char", "word"] = "bpe"
+    """bpe and unigram work on bytes and lose nothing; char and word have a closed vocabulary with <unk>."""
     vocabulary: int = 8192
-    """Number of tokens, the end-of-text token included."""
+    """Number of tokens, the end-of-text token included; above 65,536 the shards hold 32-bit ids."""
     sample_bytes: int = 200_000_000
-    """UTF-8 bytes of training text to learn from, taken in hash order."""
+    """UTF-8 bytes of training text to learn from, taken by hash."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """How much a source's text counts against that of others in the sample, by source; 1 where not named."""
+    end_of_text: str = "<|endoftext|>"
+    """The token that closes a document; a ready tokenizer may call it </s> or <eos>."""
     path: str | None = None
-    """A tokenizer.json to use instead of training one."""
+    """A ready tokenizer instead: a tokenizer.json, or a folder with one or with vocab.json and merges.txt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokensSettings:
-    """Encoding and packing into token shards."""
+    """Encoding and packing into token shards. Mixtures shape the training split only."""
 
     shard_tokens: int = 16_777_216
     """Tokens per shard at most, unless one document is longer."""
+    epochs: dict[str, float] = field(default_factory=dict)
+    """How often a source's documents are seen in one pass over the shards; 1 where not named, fractions by hash."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Instead of epochs: each source's share of the training tokens; all sources are named, any scale."""
+    append_to: str | None = None
+    """Folder name of an earlier tokens dataset, such as demo-1a2b3c4d: its shards are kept as they are, and new ones
+    hold the documents that it lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +84,8 @@ class TrainSettings:
     """Architecture."""
     seed: int = 1
     """Of initialisation, dropout and data order."""
+    order: Literal["shuffled", "in_order"] = "shuffled"
+    """Rows of a keyed permutation per epoch, or lanes of the stream that go on from step to step (carried state)."""
     context: int = 256
     """Tokens per row."""
     batch: int = 16

@@ -30,7 +30,7 @@ from lmpipe.storage import locked, replacing, storage_errors, write_json
 FORMAT = 1
 """Version of run.json; another format is refused."""
 
-VERSION = 1
+VERSION = 2
 """Raised by hand when the training code changes what a run learns, so that old runs are not taken for new ones."""
 
 SPLITS = ("train", "valid", "test")
