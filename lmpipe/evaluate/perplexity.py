@@ -72,7 +72,7 @@ def evaluate(run: Path, settings: EvaluateSettings, data: Path, execution: Execu
     Raises TrainingError when the run has no checkpoint or no held-out document.
     """
     loaded = load_run(run)
-    checkpoint = find_checkpoint(run)
+    checkpoint = find_checkpoint(run, settings.checkpoint)
     if checkpoint is None:
         raise TrainingError(f"{run}: no usable checkpoint to evaluate. Train the run first.")
     documents = held_out(loaded, settings.split)

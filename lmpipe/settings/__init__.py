@@ -13,6 +13,7 @@ from lmpipe.settings.curate import (
     ProfileSettings,
     SplitSettings,
 )
+from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -27,12 +28,9 @@ from lmpipe.settings.sources import (
 )
 from lmpipe.settings.training import (
     EvaluateSettings,
-    LstmSettings,
-    Model,
     TokenizerSettings,
     TokensSettings,
     TrainSettings,
-    TransformerSettings,
 )
 
 __all__ = [

@@ -2,8 +2,11 @@
 
 A row is a window of context + 1 tokens at stride `context`: inputs and targets overlap by one, every
 token but the first is a target once per epoch. Each epoch reads the rows in the order of a keyed
-permutation that is computed row by row, in constant memory. The global batch is made first and each
-process takes its slice last, so the data order is the same for any number of processes.
+permutation that is computed row by row, in constant memory. With order = "carried" the stream is cut into
+as many lanes as a batch has rows, and each row goes on where the same row of the step before ended, so that a
+recurrent state can be carried over (what is left behind a lane's last whole row is not read). The global
+batch is made first and each process takes its slice last, so the data order is the same for any number of
+processes.
 
 Shape letters: B rows, S context + 1, T context.
 """
@@ -30,6 +33,8 @@ class Batch:
     """int64."""
     epoch: int
     """Of the first row, from 0."""
+    fresh: bool = True
+    """Whether rows begin anew; False where they go on from the step before."""
 
     @property
     def sha256(self) -> str:
@@ -43,7 +48,11 @@ def num_rows(stream: TokenStream, context: int) -> int:
 
 
 def make_batch(stream: TokenStream, settings: TrainSettings, step: int) -> Batch:
-    """Make the global batch of a step, counted from 0. It may run over the end of an epoch."""
+    """Make the global batch of a step, counted from 0. With order = "shuffled" it may run over the end of an epoch."""
+    if settings.order == "carried":
+        epoch, window = divmod(step, num_windows(stream, settings.batch, settings.context))
+        ids_BS = read_lanes(stream, settings.batch, settings.context, window)
+        return Batch(ids_BS=ids_BS, epoch=epoch, fresh=window == 0)
     rows = batch_rows(num_rows(stream, settings.context), settings, step)
     ids_BS = torch.stack([read_row(stream, row, settings.context) for row in rows])
     return Batch(ids_BS=ids_BS, epoch=step * settings.batch // num_rows(stream, settings.context))
@@ -56,6 +65,18 @@ def batch_rows(size: int, settings: TrainSettings, step: int) -> list[int]:
         epoch, index = divmod(position, size)
         rows.append(permuted(index, size, f"{settings.seed}:{epoch}".encode()))
     return rows
+
+
+def num_windows(stream: TokenStream, lanes: int, context: int) -> int:
+    """Count the whole windows of each lane."""
+    return (stream.num_tokens - 1) // lanes // context
+
+
+def read_lanes(stream: TokenStream, lanes: int, context: int, window: int) -> Tensor:
+    """Read one window of every lane of a stream: rows that go on from those of the window before."""
+    length = (stream.num_tokens - 1) // lanes
+    starts = range(window * context, lanes * length, length)
+    return torch.stack([stream.read(start, context + 1) for start in starts])
 
 
 def read_row(stream: TokenStream, row: int, context: int) -> Tensor:

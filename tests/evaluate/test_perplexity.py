@@ -25,7 +25,7 @@ from lmpipe.evaluate.perplexity import evaluate
 from lmpipe.settings import EvaluateSettings, Model
 from lmpipe.train.checkpoint import save_checkpoint
 from lmpipe.train.model import LanguageModel, build_model
-from lmpipe.train.optimizer import make_optimizer
+from lmpipe.train.progress import Progress
 from lmpipe.train.run import load_run, prepare_run
 
 SETTINGS = EvaluateSettings(context=16, batch=4)
@@ -38,7 +38,7 @@ def scored_run(tmp_path: Path, model: Model = TRANSFORMER, std: float = 0.3) -> 
     built = build_model(model, VOCABULARY).eval()
     for parameter in built.parameters():
         nn.init.normal_(parameter, std=std)
-    save_checkpoint(run, 7, 0.0, built, make_optimizer(built, small_settings(model)))
+    save_checkpoint(run, Progress(step=7), dict(built.named_parameters()), {})
     return run, built
 
 
@@ -136,7 +136,7 @@ def test_set_is_another_when_a_document_differs(tmp_path: Path) -> None:
         shards = {"train": [make_documents(40, 1)], "test": [make_documents(9, seed)]}
         run = prepare_run(tokens_dataset(data, shards), small_settings(), "demo", data)
         model = build_model(TRANSFORMER, VOCABULARY)
-        save_checkpoint(run, 7, 0.0, model, make_optimizer(model, small_settings()))
+        save_checkpoint(run, Progress(step=7), dict(model.named_parameters()), {})
         names.append(evaluate(run, SETTINGS, data, Execution()).settings["set"])
     assert names[0] != names[1]
 
@@ -150,6 +150,6 @@ def test_evaluate_refuses_a_run_without_a_checkpoint(tmp_path: Path) -> None:
 def test_evaluate_refuses_a_split_without_documents(tmp_path: Path) -> None:
     run = prepare_run(tokens_dataset(tmp_path, {"train": [make_documents(40, 1)]}), small_settings(), "demo", tmp_path)
     model = build_model(TRANSFORMER, VOCABULARY)
-    save_checkpoint(run, 7, 0.0, model, make_optimizer(model, small_settings()))
+    save_checkpoint(run, Progress(step=7), dict(model.named_parameters()), {})
     with pytest.raises(TrainingError, match="no document of the split test"):
         evaluate(run, SETTINGS, tmp_path, Execution())
