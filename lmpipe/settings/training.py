@@ -114,6 +114,9 @@ class EvaluateSettings:
     checkpoint: Literal["latest", "best"] = "latest"
     """The last weights of a run, or those of its best validation."""
     context: int = 256
-    """Window in tokens; disjoint windows, the state reset at each document."""
+    """Window in tokens; disjoint windows."""
+    carry: bool = False
+    """Begin a window with the state that the one before it left, as most closed-vocabulary results do (Zaremba et al.
+    2014, section 4.1), and not afresh; only within a document, and for LSTMs only."""
     batch: int = 16
     """Windows scored together; changes nothing beyond float rounding."""

@@ -114,7 +114,16 @@ def test_protocol_says_how_the_score_was_made(tmp_path: Path) -> None:
     assert parts[1].startswith("set:demo-test@sha256:")
     assert parts[5].startswith("vocab:bpe61@")
     assert parts[2:5] == ["text:raw", "count:orig", "unit:token"]
-    assert parts[6:] == ["win:16", "stride:16", "reset:doc", "first:eot", "end:unscored", "dyn:no", "dtype:fp32", "v:1"]
+    assert parts[6:] == [
+        "win:16",
+        "stride:16",
+        "reset:window",
+        "first:eot",
+        "end:unscored",
+        "dyn:no",
+        "dtype:fp32",
+        "v:2",
+    ]
     assert {row["protocol"] for row in rows_of(manifest)} == {manifest.settings["protocol"]}
 
 
@@ -153,3 +162,19 @@ def test_evaluate_refuses_a_split_without_documents(tmp_path: Path) -> None:
     save_checkpoint(run, Progress(step=7), dict(model.named_parameters()), {})
     with pytest.raises(TrainingError, match="no document of the split test"):
         evaluate(run, SETTINGS, tmp_path, Execution())
+
+
+def test_carried_state_scores_a_document_as_if_it_were_one_window(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path, LSTM)
+    whole = rows_of(evaluate(run, EvaluateSettings(context=1000, batch=1), tmp_path, Execution()))
+    for context, batch in ((16, 4), (5, 3), (7, 1)):
+        settings = EvaluateSettings(context=context, batch=batch, carry=True)
+        carried = rows_of(evaluate(run, settings, tmp_path, Execution()))
+        assert [row["nats"] for row in carried] == pytest.approx([row["nats"] for row in whole], abs=1e-3)
+        assert "|reset:doc|" in carried[0]["protocol"]
+
+
+def test_carried_state_is_refused_for_a_transformer(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path)
+    with pytest.raises(TrainingError, match="needs an LSTM"):
+        evaluate(run, EvaluateSettings(carry=True), tmp_path, Execution())
