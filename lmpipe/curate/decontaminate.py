@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from lmpipe.curate.engine import engine, names
 from lmpipe.curate.heldout import open_index
-from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Runs, Words, cut
 from lmpipe.curate.overlap import Overlap, overlaps
+from lmpipe.curate.shingles import Hashes
 from lmpipe.curate.split import OUTCOMES, write_funnel
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, read_batches
 from lmpipe.errors import GuardError

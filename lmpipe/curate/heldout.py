@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Codes, Runs, Words, cut
+from lmpipe.curate.shingles import Hashes
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, open_dataset, settings_dict
 from lmpipe.document import BadRecord, Document
 from lmpipe.errors import InputError

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lmpipe.curate.heldout import Found, Index
-from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Codes, Runs, Words, without_digits
+from lmpipe.curate.shingles import Hashes
 from lmpipe.settings import DecontaminateSettings
 from lmpipe.text.segment import Ints, gather, per_text
 

@@ -16,6 +16,7 @@ from lmpipe.settings.curate import (
     ProfileSettings,
     SplitSettings,
 )
+from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -30,12 +31,9 @@ from lmpipe.settings.sources import (
 )
 from lmpipe.settings.training import (
     EvaluateSettings,
-    LstmSettings,
-    Model,
     TokenizerSettings,
     TokensSettings,
     TrainSettings,
-    TransformerSettings,
 )
 
 __all__ = [

@@ -50,6 +50,8 @@ class Batch:
     """int64."""
     epoch: int
     """Of the first row, from 0."""
+    fresh: bool = True
+    """Whether rows begin anew; False where they go on from the step before."""
 
     @property
     def sha256(self) -> str:
@@ -67,8 +69,10 @@ def make_batch(stream: TokenStream, settings: Rows, step: int) -> Batch:
     size = num_rows(stream, settings.context)
     rows = batch_rows(size, settings, step)
     ids_BS = stream.read_rows((rows * settings.context).tolist(), settings.context + 1)
-    epoch = step // (size // settings.batch) if settings.order == "in_order" else step * settings.batch // size
-    return Batch(ids_BS=ids_BS, epoch=epoch)
+    if settings.order == "in_order":
+        epoch, window = divmod(step, size // settings.batch)
+        return Batch(ids_BS=ids_BS, epoch=epoch, fresh=window == 0)
+    return Batch(ids_BS=ids_BS, epoch=step * settings.batch // size, fresh=True)
 
 
 def batch_rows(size: int, settings: Rows, step: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@
     RUN/data/           every token shard, document index and the tokenizer, as hard links
     RUN/checkpoints/    step-XXXXXXXX/ and the pointer `latest` (checkpoint.py)
     RUN/metrics.jsonl   one line per step and per validation (metrics.py)
+    RUN/samples.jsonl   what the model writes now and then, as token ids
     RUN/train.log       what the training says
     RUN/result.json     written last: its presence means that the training is finished
 
