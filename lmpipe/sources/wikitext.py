@@ -5,8 +5,9 @@ character: tags (wikitext_tags.py), brackets (wikitext_brackets.py), marks (quot
 entities; here) and lines (wikitext_lines.py). What most pages are full of never reaches Python
 code: "".join(PATTERN.split(text)) puts a group in place of each match without leaving C.
 
-Kept: prose, headings, list items, the words of links, formulas (<math>) as their TeX, <pre> and the
-in-line templates of wikitext_table.py. Dropped on purpose: tables, pictures with their
+Kept: prose, headings, list items, the words of links, formulas (<math>) as their TeX, <pre>, the in-line
+templates of wikitext_table.py and wikitext_local.py, and what the parser functions of wikitext_functions.py
+evaluate to. Dropped on purpose: tables, pictures with their
 captions, galleries, references, timelines, scores, program listings (<syntaxhighlight>), and
 templates nobody has written down there. What a dropped template leaves behind ("Albedo () or",
 " ,") is mended where the template stood (HOLE), and nowhere else: f() in prose stays.

@@ -294,9 +294,10 @@ def money(symbol: str) -> Template:
 
 
 def reading(arguments: Arguments, page: Page) -> str:
-    """Show {{読み仮名|漢字|かんじ}} as 漢字（かんじ）."""
-    rest = "、".join(arguments.all()[1:])
-    return f"{arguments.get(1)}（{rest}）" if rest else arguments.get(1)
+    """Show {{読み仮名|漢字|かんじ}} as 漢字（かんじ）; in Korean with narrow brackets."""
+    comma, left, right = (", ", "(", ")") if page.lang == "ko" else ("、", "（", "）")
+    rest = comma.join(arguments.all()[1:])
+    return arguments.get(1) + (left + rest + right if rest else "")
 
 
 def named_language(arguments: Arguments, page: Page) -> str:

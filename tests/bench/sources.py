@@ -20,8 +20,8 @@ from lmpipe.sources.ingest import ingest
 from tests.bench import html, wikipedia
 from tests.bench.harness import corpora, finish
 
-COPIES = 24
-"""Of the sample: 230 MB of XML, so that the start of the workers is little of it."""
+COPIES = 48
+"""Of the sample: 460 MB of XML, so that the start of the workers is little of it."""
 TURNS = 3
 """Of one worker and two."""
 SAMPLE_SECONDS = 0.05
