@@ -47,6 +47,9 @@ UNIT_BYTES = 64 << 20
 HEAD_BYTES = 1 << 14
 """Of each file looked at before anything is read."""
 
+MIN_NULS = 0.3
+"""Share of NULs from which a file without a mark may be UTF-16; European text has half, and a stray one is damage."""
+
 COUNT_BYTES = 8 << 20
 """Read at once while lines are counted."""
 
@@ -106,14 +109,15 @@ def check_head(source: LocalSource, file: Path) -> None:
     except DAMAGE:
         return  # the reader says what is damaged
     codec = next((name for mark, name in BOMS if head.startswith(mark)), None)
-    if codec is None and b"\0" in head:
+    if codec is None and head.count(0) > MIN_NULS * len(head):
         codec = utf16(head[: len(head) // 2 * 2])
     if codec not in (None, "utf-8"):
         raise InputError(
             f"source {source.name}: {file.name} is {codec}; format {source.format} reads codecs of which a line end is"
             f" one byte. Convert it: iconv -f {codec} -t utf-8."
         )
-    if source.format == "jsonl" and head.removeprefix(BOM_UTF8).lstrip()[:1] == b"[":
+    first = head.removeprefix(BOM_UTF8).lstrip().partition(b"\n")[0].rstrip()
+    if source.format == "jsonl" and first[:1] == b"[" and first[-1:] in b"[,]":
         raise InputError(
             f"source {source.name}: {file.name} begins with '['; expected one JSON object on each line, found an array."
             " Convert it: jq -c '.[]'."
