@@ -201,7 +201,7 @@ def test_the_recipes_own_test_documents_are_held_out_too(tmp_path: Path) -> None
 
 def test_no_collision_of_hashes_removes_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ngrams, "mixed", lambda hashes: np.zeros_like(hashes))
-    texts = [filler(1), f"{filler(2)} {first(12)} again"]
+    texts = [filler(1), QUESTION.replace("oranges", "bananas"), f"{filler(2)} {first(12)} again"]
     assert hits(tmp_path, texts, [QUESTION], common=1000) == []
     assert [hit["id"] for hit in hits(tmp_path, [QUESTION], [QUESTION], common=1000)] == ["local:0"]
 
