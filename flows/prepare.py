@@ -18,9 +18,11 @@ from lmpipe.curate.decontaminate import decontaminate, find_overlaps
 from lmpipe.curate.dedup import dedup
 from lmpipe.curate.heldout import heldout
 from lmpipe.curate.near import candidates, near, sign
+from lmpipe.curate.passages import cuts, passages, repeats
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, open_dataset
 from lmpipe.recipe import load_recipe
+from lmpipe.settings import PassageSettings
 from lmpipe.tokens.encode import encode
 from lmpipe.tokens.pack import pack
 from lmpipe.tokens.tokenizer import tokenizer
@@ -77,6 +79,39 @@ def find_near_duplicates(
         execution = Execution(workers=workers, progress=tell)
         inputs = open_dataset(exact), [open_dataset(folder) for folder in signed], open_dataset(proposed)
         return near(*inputs, data, load_recipe(recipe).dedup, execution).folder
+
+
+def asked_passages(recipe: Path) -> PassageSettings:
+    """Read the settings of a stage that runs only where the recipe has them."""
+    settings = load_recipe(recipe).passages
+    assert settings is not None, "no task about passages without [passages]"
+    return settings
+
+
+@task(task_run_name="hash passages {decided.name}")
+def hash_passages(recipe: Path, data: Path, decided: Path, workers: int) -> Path:
+    """Hash the lines or paragraphs of a source's kept documents, so that shared ones meet."""
+    settings = asked_passages(recipe)
+    with watching(f"hash passages {decided.name}") as tell:
+        return passages(open_dataset(decided), data, settings, Execution(workers=workers, progress=tell)).folder
+
+
+@task(task_run_name="find repeated passages")
+def find_repeats(recipe: Path, data: Path, duplicates: Path, hashed: list[Path], workers: int) -> Path:
+    """Find the passages that several documents share, over all sources, and the copies to cut."""
+    settings = asked_passages(recipe)
+    with watching("find repeated passages") as tell:
+        inputs = open_dataset(duplicates), [open_dataset(folder) for folder in hashed]
+        return repeats(*inputs, data, settings, Execution(workers=workers, progress=tell)).folder
+
+
+@task(task_run_name="cut passages")
+def cut_passages(recipe: Path, data: Path, duplicates: Path, repeated: Path, workers: int) -> Path:
+    """Lay the cuts beside the documents, and measure what they leave of each."""
+    settings = asked_passages(recipe)
+    with watching("cut passages") as tell:
+        inputs = open_dataset(duplicates), open_dataset(repeated)
+        return cuts(*inputs, data, settings, Execution(workers=workers, progress=tell)).folder
 
 
 @task(task_run_name="split")
@@ -158,14 +193,19 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
     """
     cleaned = [later(clean_source, recipe, data, folder, workers) for folder in documents]
     decided = [later(decide_source, recipe, data, future, workers) for future in cleaned]
+    settings = load_recipe(recipe)
     exact = duplicates = later(find_duplicates, recipe, data, decided, workers)
     extra: list[PrefectFuture[Path]] = []
-    settings = load_recipe(recipe)
     if settings.dedup.near:
         signed = [later(sign_source, recipe, data, future, workers) for future in decided]
         proposed = later(propose_near_duplicates, recipe, data, exact, signed, workers)
         duplicates = later(find_near_duplicates, recipe, data, exact, signed, proposed, workers)
         extra = [*signed, proposed]
+    if settings.passages is not None:
+        hashed = [later(hash_passages, recipe, data, future, workers) for future in decided]
+        repeated = later(find_repeats, recipe, data, duplicates, hashed, workers)
+        extra += [duplicates, *hashed, repeated]
+        duplicates = later(cut_passages, recipe, data, duplicates, repeated, workers)
     chosen = parted = later(split_documents, recipe, data, duplicates, workers)
     cleared: list[PrefectFuture[Path]] = []
     if settings.decontaminate is not None:

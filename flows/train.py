@@ -40,7 +40,8 @@ def train_model(run: Path, name: str, steps: int) -> dict[str, Any]:
         def on_metric(metric: dict[str, Any]) -> None:
             nonlocal last
             if metric["split"] == "train":
-                note = f"loss {metric['loss']:.3f}  {metric['tokens_per_s']:,.0f} tokens/s"
+                loss = "not finite" if metric["loss"] is None else f"{metric['loss']:.3f}"
+                note = f"loss {loss}  {metric['tokens_per_s']:,.0f} tokens/s  {metric['eta']:,.0f} s to go"
                 tell(metric["step"], steps, note)
                 if time.monotonic() - last > LOG_SECONDS:
                     last = time.monotonic()

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lmpipe.errors import InputError, RecipeError
-from lmpipe.settings import DecontaminateSettings, EvaluationSet, Recipe, Source
+from lmpipe.settings import DecontaminateSettings, EvaluationSet, LstmSettings, Recipe, Source, TrainSettings
+from lmpipe.settings.models import PRESETS
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -102,6 +103,8 @@ def convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
         return convert(choices[0], value, where)
     if not isinstance(value, dict):
         raise RecipeError(f"{where}: expected a table, found {describe(value)}.")
+    if "preset" in value:
+        value = with_preset(value, where)
     by_kind = {typing.get_args(typing.get_type_hints(c)["kind"])[0]: c for c in choices}
     kind = value.get("kind")
     if kind not in by_kind:
@@ -157,12 +160,25 @@ def check_name(name: str, where: str) -> None:
         raise RecipeError(f"{where}: '{name}' must be lower case letters, digits and dashes, such as wiki-en.")
 
 
+def with_preset(value: dict[str, Any], where: str) -> dict[str, Any]:
+    """Fill in the fields of a model's preset; what the recipe names itself comes first."""
+    name = value["preset"]
+    if name not in PRESETS:
+        raise RecipeError(f"{where}: preset {name!r} is unknown{nearest(name, PRESETS)}. Fix the spelling.")
+    return PRESETS[name] | {key: field for key, field in value.items() if key != "preset"}
+
+
 def check_ranges(recipe: Recipe, where: str) -> None:
     """Refuse numbers that no stage could work with."""
     shares = {"split.valid": recipe.split.valid, "split.test": recipe.split.test}
     shares |= {f"sources.{s.name}.max_quarantine": s.max_quarantine for s in recipe.sources}
     shares |= {"profile.guard": recipe.profile.guard, "dedup.guard": recipe.dedup.guard}
-    shares |= {f"train.{t.name}.decay": t.decay for t in recipe.train}
+    if recipe.passages is not None:
+        shares["passages.guard"] = recipe.passages.guard
+    for t in recipe.train:
+        shares |= {
+            f"train.{t.name}.{key}": getattr(t, key) for key in ("decay", "lr_end", "label_smoothing", "ema_decay")
+        }
     for key, share in shares.items():
         if not 0 <= share <= 1:
             raise RecipeError(f"{where}: {key} is {share}; expected a share between 0 and 1.")
@@ -172,25 +188,41 @@ def check_ranges(recipe: Recipe, where: str) -> None:
     if unknown:
         raise RecipeError(f"{where}: split.by names no source: {sorted(unknown)}. Use the names of [[sources]].")
     positive: dict[str, float] = {"tokens.shard_tokens": recipe.tokens.shard_tokens}
+    if recipe.passages is not None:
+        counts = ("min_chars", "min_chars_unspaced", "min_documents")
+        positive |= {f"passages.{key}": getattr(recipe.passages, key) for key in counts}
     positive |= {"evaluate.context": recipe.evaluate.context, "evaluate.batch": recipe.evaluate.batch}
     for t in recipe.train:
         keys = ("context", "batch", "steps", "lr", "clip", "save_every", "valid_every", "valid_rows", "keep", "threads")
         positive |= {f"train.{t.name}.{key}": getattr(t, key) for key in keys}
         positive |= {f"train.{t.name}.model.{key}": getattr(t.model, key) for key in ("layers", "width")}
+        optional = ("micro_batch", "max_tokens", "max_seconds", "patience", "sample_every")
+        positive |= {f"train.{t.name}.{key}": n for key in optional if (n := getattr(t, key)) is not None}
     for key, number in positive.items():
         if number <= 0:
             raise RecipeError(f"{where}: {key} is {number}; expected a number above zero.")
-    if recipe.tokenizer.vocabulary < 257:
+    if recipe.tokenizer.kind in ("bpe", "unigram") and recipe.tokenizer.vocabulary < 257:
         raise RecipeError(
             f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary};"
             " 256 bytes and the end-of-text token need 257."
         )
     for t in recipe.train:
-        if t.model.kind == "transformer" and t.model.width % (2 * t.model.heads):
-            raise RecipeError(
-                f"{where}: train.{t.name}.model.width {t.model.width} must be an even multiple of heads"
-                f" {t.model.heads}."
-            )
+        check_training(t, f"{where}: train.{t.name}")
+
+
+def check_training(training: TrainSettings, where: str) -> None:
+    """Refuse settings of a training that do not go together."""
+    model = training.model
+    if isinstance(model, LstmSettings):
+        return
+    if model.width % (2 * model.heads):
+        raise RecipeError(f"{where}.model.width {model.width} must be an even multiple of heads {model.heads}.")
+    if training.order == "in_order":
+        raise RecipeError(f"{where}: order = 'in_order' needs an LSTM, whose state can be carried. Take 'shuffled'.")
+    if model.positions is not None and model.positions < training.context:
+        raise RecipeError(
+            f"{where}: context {training.context} is longer than model.positions {model.positions}. Shorten it."
+        )
 
 
 def source_files(source: Source | EvaluationSet, base: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, look, run, stages
+from lmpipe.cli import curate, dumps, feeds, look, run, stages
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 run.add_to(app)
 stages.add_to(app)
 dumps.add_to(app)
+feeds.add_to(app)
 curate.add_to(app)
 look.add_to(app)
 

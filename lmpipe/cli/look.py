@@ -15,7 +15,7 @@ OutOption = Annotated[Path | None, typer.Option(help="Where to write the page; D
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (sql, show, report, doctor):
+    for command in (sql, show, batch, report, doctor):
         app.command()(command)
 
 
@@ -102,6 +102,28 @@ def print_lineage(data: Path, inputs: Any, depth: int) -> None:
         print(f"{'  ' * depth}{item['stage']}/{item['name']}  {item['fingerprint'][:16]}")
         if (folder / "manifest.json").exists():
             print_lineage(data, open_dataset(folder).inputs, depth + 1)
+
+
+def batch(
+    run: Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)],
+    step: Annotated[int, typer.Argument(help="Step, from 1, as in metrics.jsonl.", min=1, show_default=False)],
+) -> None:
+    """Show which documents a training step saw: row of the batch, document, its tokens there.
+
+    Needs a run directory.
+
+    Example: lmpipe batch data/runs/demo-lstm-1a2b3c4d 40
+    """
+    from lmpipe.cli.tables import print_table
+    from lmpipe.train.batches import batch_documents, make_batch
+    from lmpipe.train.run import load_run
+    from lmpipe.train.stream import open_index, open_stream
+
+    loaded = load_run(run)
+    stream = open_stream(loaded.paths("train"), loaded.vocabulary)
+    made = make_batch(stream, loaded.settings, step - 1)
+    table = batch_documents(stream, open_index(stream, loaded.indexes("train")), loaded.settings, step - 1)
+    print_table(f"Step {step}, epoch {made.epoch}, batch {made.sha256}", table)
 
 
 def report(data: Data = DATA, out: OutOption = None) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands, in the order of the way."""
-    before = (download, ingest, clean, decide, dedup, split, decontaminate)
+    before = (download, ingest, clean, decide, dedup, passages, split, decontaminate)
     for command in (*before, tokenizer, encode, pack, train, evaluate, record):
         app.command()(command)
 
@@ -182,20 +182,48 @@ def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers 
         made(found)
 
 
+def passages(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+    """Find the lines or paragraphs that several documents share; all copies but one are cut.
+
+    Needs the deduplicated dataset; the settings are the recipe's table [passages].
+
+    Example: lmpipe passages flows/recipes/demo.toml data/near/demo-*
+    """
+    from lmpipe.curate.passages import cuts, repeats
+    from lmpipe.curate.passages import passages as stage
+    from lmpipe.dataset import inputs_of, open_dataset
+    from lmpipe.errors import RecipeError
+    from lmpipe.recipe import load_recipe
+
+    settings = load_recipe(recipe).passages
+    if settings is None:
+        raise RecipeError(
+            f"{recipe}: has no table [passages], so nothing is cut. Add it, or go on with `lmpipe split`."
+        )
+    manifest = open_dataset(duplicates)
+    with executing("passages", workers) as execution:
+        hashed = [stage(decided, data, settings, execution) for decided in inputs_of(manifest, "decide")]
+        repeated = repeats(manifest, hashed, data, settings, execution)
+        made(cuts(manifest, repeated, data, settings, execution))
+
+
 def split(recipe: Recipe, duplicates: Folder, data: Data = DATA, workers: Workers = 2) -> None:
     """Give every document its outcome and, if kept, its split.
 
-    Needs the deduplicated dataset.
+    Needs the deduplicated dataset, or the cuts of `lmpipe passages`.
 
-    Example: lmpipe split flows/recipes/demo.toml data/dedup/demo-*
+    Example: lmpipe split flows/recipes/demo.toml data/near/demo-*
     """
     from lmpipe.curate.split import split as stage
     from lmpipe.dataset import open_dataset
+    from lmpipe.errors import InputError
     from lmpipe.recipe import load_recipe
 
-    settings = load_recipe(recipe)
+    settings, manifest = load_recipe(recipe), open_dataset(duplicates)
+    if settings.passages is not None and manifest.stage != "cuts":
+        raise InputError(f"{duplicates}: {recipe} has [passages]. Name the folder that `lmpipe passages` printed.")
     with executing("split", workers) as execution:
-        made(stage(open_dataset(duplicates), data, settings.split, settings.seed, execution))
+        made(stage(manifest, data, settings.split, settings.seed, execution))
 
 
 def decontaminate(recipe: Recipe, chosen: Folder, data: Data = DATA, workers: Workers = 2) -> None:

@@ -22,10 +22,11 @@ from lmpipe.document import DOCUMENTS
 from lmpipe.settings import CleanSettings
 from lmpipe.text import pii
 from lmpipe.text.language import identify
-from lmpipe.text.normalize import normalize, unwrap
+from lmpipe.text.normalize import normalize
 from lmpipe.text.stopwords import content_words
+from lmpipe.text.unwrap import unwrap
 
-VERSION = 2
+VERSION = 3
 UNIT_BYTES = 32 << 20
 """Uncompressed Parquet bytes per unit: some seconds of work, so that a kill loses no more."""
 

@@ -24,12 +24,13 @@ from lmpipe.curate.lookup import open_index
 from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Runs, Words, cut
 from lmpipe.curate.overlap import Overlap, overlaps
+from lmpipe.curate.shingles import Hashes
 from lmpipe.curate.split import OUTCOMES, write_funnel
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, read_batches
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of
 from lmpipe.errors import GuardError
 from lmpipe.settings import DecontaminateSettings
 from lmpipe.text.segment import Ints
-from lmpipe.tokens.corpus import CorpusShard, corpus_shards
+from lmpipe.tokens.corpus import CorpusShard, cleaned_batches, corpus_shards
 
 VERSION = 1
 REASON = "contaminated"
@@ -128,7 +129,7 @@ def training_texts(shard: CorpusShard, wanted: Ints | None) -> Iterator[tuple[In
     if not mine.any():
         return
     start = 0
-    for batch in read_batches(shard.documents, ["text"]):
+    for batch in cleaned_batches(shard):
         rows = np.flatnonzero(mine[start : start + batch.num_rows])
         if len(rows):
             yield rows + start, batch.column("text").take(pa.array(rows)).to_pylist()

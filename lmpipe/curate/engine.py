@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-MEMORY_LIMIT = "1GB"
-"""Per unit; what does not fit is spilled (two passes over keys need 150 MB for 2 M documents)."""
+MEMORY_LIMIT = "512MB"
+"""Per unit, so that two side by side stay under 2 GB with all else; what does not fit is spilled."""
 BATCH_ROWS = 65_536
 """Rows per Arrow batch of a result."""
 

@@ -84,6 +84,15 @@ def told_duplicate(row: Row) -> tuple[str, str]:
     return "survivor", f"of its duplicate {row['id']} ({alike})"
 
 
+def told_cut(row: Row) -> tuple[str, str]:
+    """A passage that it loses, or keeps for another document; its text is not shown."""
+    where = f"characters {row['start']:,}-{row['end']:,}"
+    if row["asked"] != row["id"]:
+        return "keeps a passage", f"that {row['id']} loses ({where})"
+    keeper = f"kept by {row['kept_by']}" if row["kept_by"] else "kept by none"
+    return "passage cut", f"{where}, in {row['documents']:,} documents, {keeper}"
+
+
 def told_outcome(row: Row) -> tuple[str, str]:
     """The split, or why it has none."""
     if row["outcome"] == "kept":
@@ -140,6 +149,7 @@ LIFE = (
     Chapter("decide", "decisions", True, "id = $id", told_decision),
     Chapter("dedup", "duplicates", False, "id = $id or duplicate_of = $id", told_duplicate),
     Chapter("near", "duplicates", False, "id = $id or duplicate_of = $id", told_duplicate),
+    Chapter("cuts", "cuts", False, "id = $id or kept_by = $id", told_cut),
     Chapter("split", "outcomes", False, "id = $id", told_outcome),
     Chapter("decontaminate", "outcomes", False, "id = $id", told_outcome),
     Chapter("decontaminate", "hits", False, "id = $id or record = $id", told_hit, HIT, HITS),

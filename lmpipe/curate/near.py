@@ -1,86 +1,156 @@
 """Near duplicates: MinHash proposes, true Jaccard similarity decides, and no cluster drifts.
 
-Three committed datasets, so that each can be reused and a kill costs little:
+Committed datasets, so that each can be reused and a kill costs little:
 
 signatures   per source: the band hashes of every kept document
 candidates   per band: pairs of documents in one bucket, over all sources
+shingles, alike   the pairs that are truly alike (alike.py)
 near         the verified duplicates, beside the exact ones of dedup.py
 
-A bucket's documents are compared with its first LEADERS in the total order only (longest, newest, smallest
-id), so that boilerplate in a million documents costs a million comparisons, not its square. A document is a
-duplicate only of a survivor that it was itself compared with: A ~ B and B ~ C never make A and C copies.
+In a bucket a document is compared with the LEADERS longest and with the LEADERS before it by length, so that
+boilerplate in a million documents costs millions of comparisons, not their square. A document is a duplicate
+only of a survivor that it was itself compared with: A ~ B and B ~ C never make A and C copies. Documents with
+the very same shingles (a template with other numbers) need no comparison: the first stands for all.
+What stands already (standing.py) comes first in the total order; else the longest, newest, smallest id.
 """
 
-import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from lmpipe.curate.dedup import DUPLICATES, check_guard
+from lmpipe.curate.alike import alike
+from lmpipe.curate.dedup import DUPLICATES, check_guard, count
 from lmpipe.curate.engine import engine, names, rows
-from lmpipe.curate.minhash import Hashes, Signer, WordHashes, jaccard, shingles
+from lmpipe.curate.minhash import Signer, fingerprints
+from lmpipe.curate.shingles import Sets, shingle_sets
+from lmpipe.curate.standing import Corpus, create_removed, gather_corpus, standing_of
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, read_batches, settings_dict
 from lmpipe.settings import DedupSettings
-from lmpipe.text.segment import words
 
-VERSION = 1
-LEADERS = 64
-"""Documents of a bucket that all its others are compared with."""
-SIGNATURES = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("created", pa.timestamp("s", tz="UTC")),
-        ("bytes", pa.int64()),
-        ("shingles", pa.int64()),
-        ("bands", pa.list_(pa.uint64())),
-    ]
-)
-"""One row per kept document with words; row counts within its cleaned shard."""
+VERSION = 2
+LEADERS = 16
+"""Documents of a bucket that all its others are compared with, and as many of those next to each: near
+duplicates are of like length, so that crowds of different templates in one bucket are told apart."""
+PARTITION_ROWS = 4_000_000
+"""Documents per partition of a band: their keys fit the engine's memory limit."""
 CANDIDATES = pa.schema([(name, pa.int64()) for name in ("shard_a", "row_a", "shard_b", "row_b")])
-"""One row per pair in a bucket, the earlier of the total order first; shards count over all sources."""
+"""One row per pair in a bucket, the earlier of the total order first; shards as in Corpus."""
+ENDS = pa.schema([("shard", pa.int64()), ("row", pa.int64())])
+"""One row per document in a pair."""
+COPIES = pa.schema([(name, pa.int64()) for name in ("shard", "row", "first_shard", "first_row")])
+"""One row per document whose shingles another has too, and the first of those."""
+FATES = pa.schema([("first", pa.int64()), ("second", pa.int64()), ("similarity", pa.float64())])
+"""One row per near duplicate: its survivor's place in the total order, its own, and how alike they are."""
+FATES_TOGETHER = 65_536
+Edge = tuple[int, int, float]
 
-PAIRS = """
+MET = """
+create table met as
 with
 signed as (
-    select list_position($signatures, filename) - 1 as shard, row, id, bytes, created, bands[$band] as key
-    from read_parquet($signatures, filename = true)
+    select file_index::bigint as shard, row, id, bytes, created, shingles, fingerprint, {band} as key
+    from read_parquet($signatures) where {band} % $partitions = $partition
 ),
-single as (from signed anti join (select shard, row from read_parquet($duplicates)) using (shard, row)),
-placed as (
-    select shard, row, key, row_number() over bucket as place, count(*) over (partition by key) as documents
-    from single
-    window bucket as (partition by key order by bytes desc, created desc nulls last, id)
-),
-crowded as (from placed where documents > 1)
-select a.shard as shard_a, a.row as row_a, b.shard as shard_b, b.row as row_b
-from crowded as a inner join crowded as b on a.key = b.key and a.place < b.place
-where a.place <= $leaders
-order by all
-"""
-COMPARED = """
-with
-pairs as (select distinct * from read_parquet($candidates)),
-ends as (select shard_a as shard, row_a as row from pairs union select shard_b, row_b from pairs),
-signed as (
-    select list_position($signatures, filename) - 1 as shard, row, id, source, bytes, created
-    from read_parquet($signatures, filename = true)
+present as (from signed anti join removed using (shard, row)),
+shared as (select key from present group by key having count(*) > 1 and min(shard) < $own)
+select *, shard >= $own as stands,
+    first_value({{'shard': shard, 'row': row}}) over same as first_one, row_number() over same as copy
+from present semi join shared using (key)
+window same as (
+    partition by key, fingerprint, shingles
+    order by shard >= $own desc, bytes desc, created desc nulls last, id, shard, row
 )
-select shard, row, id, source, row_number() over (order by bytes desc, created desc nulls last, id) - 1 as place
-from ends inner join signed using (shard, row)
-order by shard, row
 """
-PLACED_PAIRS = """
-select a.place as first, b.place as second
-from (select distinct * from read_parquet($candidates)) as pairs
+COPIED = """
+select shard, row, first_one.shard as first_shard, first_one.row as first_row
+from met where copy > 1 and not stands order by all
+"""
+PAIRED = """
+create table pairs as
+with
+placed as (
+    select shard, row, key, shingles, stands, row_number() over bucket as place
+    from met where copy = 1
+    window bucket as (partition by key order by bytes desc, created desc nulls last, id, shard, row)
+),
+led as (
+    select a, b from placed as b inner join placed as a on a.key = b.key and a.place < b.place
+    where a.place <= $leaders
+),
+beside as (
+    select a, b from (select *, unnest(range(1, $leaders + 1)) as back from placed where place > $leaders + 1) as b
+    inner join placed as a on a.key = b.key and a.place = b.place - b.back
+    where a.place > $leaders
+),
+paired as (from led union all from beside)
+select if(b.stands, b, a) as a, if(b.stands, a, b) as b from paired
+where not (a.stands and b.stands)
+    and least(a.shingles, b.shingles) >= $similarity * greatest(a.shingles, b.shingles)
+"""
+PAIRS = "select a.shard as shard_a, a.row as row_a, b.shard as shard_b, b.row as row_b from pairs order by all"
+PAIR_ENDS = "select a.shard as shard, a.row as row from pairs union select b.shard, b.row from pairs order by all"
+
+PLACED = """
+create table documents as
+with
+pairs as (from read_parquet($alike)),
+copies as (from read_parquet($copies)),
+ends as (
+    select shard_a as shard, row_a as row from pairs union select shard_b, row_b from pairs
+    union select shard, row from copies union select first_shard, first_row from copies
+),
+signed as (
+    select file_index::bigint as shard, row, id, source, bytes, created from read_parquet($signatures)
+)
+select shard, row, id, source,
+    row_number() over (order by shard >= $own desc, bytes desc, created desc nulls last, id, shard, row) - 1 as place
+from signed semi join ends using (shard, row)
+"""
+EDGES = """
+select a.place as first, b.place as second, similarity
+from read_parquet($alike) as pairs
 inner join documents as a on a.shard = pairs.shard_a and a.row = pairs.row_a
 inner join documents as b on b.shard = pairs.shard_b and b.row = pairs.row_b
-order by all
+order by second, first
+"""
+DUPLICATED = """
+with
+near as (
+    select second as place, first as survivor, similarity from fates
+),
+copied as (
+    select d.place, coalesce(near.survivor, f.place) as survivor, coalesce(near.similarity, 1.0) as similarity
+    from read_parquet($copies) as copies
+    inner join documents as d using (shard, row)
+    inner join documents as f on f.shard = copies.first_shard and f.row = copies.first_row
+    left join near on near.place = f.place
+),
+found as (
+    select d.id, d.source, d.shard, d.row, s.id as duplicate_of, similarity,
+        if(s.shard >= $own, ($owners::varchar[])[s.shard - $own + 1], null) as against
+    from (from near union all from copied) as doomed
+    inner join documents as d on d.place = doomed.place
+    inner join documents as s on s.place = doomed.survivor
+),
+exact as (
+    select e.id, e.source, e.shard, e.row, coalesce(found.duplicate_of, e.duplicate_of) as duplicate_of,
+        coalesce(found.similarity, e.similarity) as similarity, coalesce(found.against, e.against) as against, e.cluster
+    from read_parquet($exact) as e
+    left join found on found.id = e.duplicate_of and e.against is null and e.similarity is not null
+),
+final as (
+    from exact union all by name select *, null::bigint as cluster from found
+)
+select * replace (if(similarity is null, cluster, 1 + count(similarity) over (partition by duplicate_of, against))
+    as cluster)
+from final order by shard, row
 """
 
 
@@ -96,28 +166,38 @@ class PairUnit(NamedTuple):
     """One unit's arguments."""
 
     signatures: list[str]
-    duplicates: list[str]
+    corpus: Corpus
+    settings: DedupSettings
     band: int
-    leaders: int
+    partitions: int
+    partition: int
 
 
 class NearUnit(NamedTuple):
     """One unit's arguments."""
 
-    documents: list[Path]
     signatures: list[str]
-    candidates: list[str]
-    exact: list[Path]
-    settings: DedupSettings
+    own: int
+    owners: list[str]
+    alike: list[str]
+    copies: list[str]
+    exact: list[str]
 
 
-class Document(NamedTuple):
-    """A document that is compared."""
-
-    shard: int
-    row: int
-    id: str
-    source: str
+def signatures_schema(bands: int) -> pa.Schema:
+    """One row per kept document with words; row counts within its cleaned shard, a column per band."""
+    return pa.schema(
+        [
+            ("row", pa.int64()),
+            ("id", pa.string()),
+            ("source", pa.string()),
+            ("created", pa.timestamp("s", tz="UTC")),
+            ("bytes", pa.int64()),
+            ("shingles", pa.int64()),  # how many
+            ("fingerprint", pa.uint64()),  # of their set
+            *((f"band_{band:02d}", pa.uint64()) for band in range(bands)),
+        ]
+    )
 
 
 def sign(decided: Manifest, data: Path, settings: DedupSettings, execution: Execution) -> Manifest:
@@ -136,35 +216,82 @@ def sign(decided: Manifest, data: Path, settings: DedupSettings, execution: Exec
 
 def sign_unit(unit: SignUnit, output: UnitOutput) -> None:
     """Sign one shard."""
-    signer = Signer(unit.settings)
-    decisions = (row for batch in read_batches(unit.decisions) for row in batch.to_pylist())
-    with output.writing("signatures", SIGNATURES) as append:
-        start = 0
+    signer, schema = Signer(unit.settings), signatures_schema(unit.settings.bands)
+    decisions = pq.read_table(unit.decisions, columns=["id", "source", "lang", "created", "bytes", "reason"])
+    start = 0
+    with output.writing("signatures", schema) as append:
         for batch in read_batches(unit.documents, ["text"]):
-            hashes = WordHashes()
-            signed = []
-            for place, text in enumerate(batch.column("text").to_pylist(), start):
-                decision = next(decisions)
-                if decision["reason"] is None:
-                    hashed = text_shingles(text, decision["lang"], unit.settings, hashes)
-                    if len(hashed):
-                        signed.append(signature_row(decision, place, hashed, signer))
+            decided = decisions.slice(start, batch.num_rows)
+            kept = np.flatnonzero(decided.column("reason").is_null())
+            rows_kept = decided.take(kept).append_column("row", pa.array(kept + start))
+            signed = signatures(batch.column("text").take(kept).to_pylist(), rows_kept, signer, unit.settings)
+            append(signed.select(schema.names).cast(schema).combine_chunks().to_batches()[0])
             start += batch.num_rows
             output.count("in", batch.num_rows)
-            output.count("signed", len(signed))
-            append(pa.RecordBatch.from_pylist(signed, schema=SIGNATURES))
+            output.count("signed", signed.num_rows)
 
 
-def text_shingles(text: str, language: str, settings: DedupSettings, hashes: WordHashes) -> Hashes:
-    """Cut a text into the shingles of its language."""
-    size = settings.shingle_chinese if language == "zh" else settings.shingle
-    return shingles(words(text, language), size, hashes)
+def signatures(texts: list[str], decided: pa.Table, signer: Signer, settings: DedupSettings) -> pa.Table:
+    """Add shingle counts, fingerprints and bands to the decisions of those texts that have words."""
+    sets = shingle_sets(texts, decided.column("lang").to_pylist(), settings)
+    sizes = np.diff(sets.offsets)
+    some = np.flatnonzero(sizes)
+    filled = Sets(sets.hashes, np.append(sets.offsets[some], sets.offsets[-1]))
+    signed = decided.take(some).append_column("shingles", pa.array(sizes[some]))
+    signed = signed.append_column("fingerprint", pa.array(fingerprints(filled)))
+    for band, hashes in enumerate(signer.bands(filled).T):
+        signed = signed.append_column(f"band_{band:02d}", pa.array(hashes))
+    return signed
 
 
-def signature_row(decision: dict[str, Any], place: int, hashed: Hashes, signer: Signer) -> dict[str, Any]:
-    """Lay out one row of SIGNATURES."""
-    kept = {key: decision[key] for key in ("id", "source", "created", "bytes")}
-    return {**kept, "row": place, "shingles": len(hashed), "bands": signer.bands(hashed)}
+def candidates(
+    exact: Manifest, signed: Sequence[Manifest], data: Path, settings: DedupSettings, execution: Execution
+) -> Manifest:
+    """Find the pairs that share a bucket into DATA/candidates/<recipe>-<fingerprint8>/, units by band and key.
+
+    `signed` holds the signatures of all sources in the recipe's order; what stands already is signed here where
+    it is not yet.
+    """
+    stands = standing_of(exact)
+    signed = [*signed, *sign_standing(stands, data, settings, execution)]
+    plan = Plan(
+        stage="candidates",
+        name=exact.name,
+        version=VERSION,
+        settings={"leaders": LEADERS, "similarity": settings.similarity},
+        inputs=(exact.reference, *(manifest.reference for manifest in signed)),
+    )
+    corpus = gather_corpus(inputs_of(exact, "decide"), stands, exact.paths("duplicates"))
+    partitions = 1 + sum(manifest.counts.get("signed", 0) for manifest in signed) // PARTITION_ROWS
+    paths = names([path for manifest in signed for path in manifest.paths("signatures")])
+    units = [
+        PairUnit(paths, corpus, settings, band, partitions, partition)
+        for band in range(settings.bands)
+        for partition in range(partitions)
+    ]
+    return build(plan, data, pair_unit, units, execution)
+
+
+def sign_standing(
+    stands: Sequence[Manifest], data: Path, settings: DedupSettings, execution: Execution
+) -> list[Manifest]:
+    """Open the signatures of what stands, or make them where that recipe did not, or by other settings."""
+    return [sign(decided, data, settings, execution) for stand in stands for decided in inputs_of(stand, "decide")]
+
+
+def pair_unit(unit: PairUnit, output: UnitOutput) -> None:
+    """Write the pairs of one part of a band; the first band also tells the copies."""
+    parameters = {"signatures": unit.signatures, "own": unit.corpus.own}
+    parameters |= {"partitions": unit.partitions, "partition": unit.partition}
+    with engine(output.folder) as connection:
+        create_removed(connection, unit.corpus)
+        connection.execute(MET.format(band=f"band_{unit.band:02d}"), parameters)
+        connection.execute(PAIRED, {"leaders": LEADERS, "similarity": unit.settings.similarity})
+        output.write("candidates", CANDIDATES, rows(connection, PAIRS, {}, CANDIDATES))
+        output.write("ends", ENDS, rows(connection, PAIR_ENDS, {}, ENDS))
+        if unit.band == 0:
+            output.write("copies", COPIES, rows(connection, COPIED, {}, COPIES))
+    output.count("pairs", output.shards[0].rows)
 
 
 def near(
@@ -180,138 +307,59 @@ def near(
     `signed` holds the signatures of all sources in the recipe's order, `proposed` their candidates.
     Raises GuardError when a source would lose more than its guard share.
     """
-    decided = inputs_of(exact, "decide")
-    cleaned = [c for d in decided for c in inputs_of(d, "clean")]
-    inputs = (*(d.reference for d in decided), exact.reference, proposed.reference)
+    decided, stands = inputs_of(exact, "decide"), standing_of(exact)
+    corpus = gather_corpus(decided, stands)
+    truly = alike(proposed, corpus, data, settings, execution)
+    signed = [*signed, *sign_standing(stands, data, settings, execution)]
+    inputs = (*(d.reference for d in decided), exact.reference, proposed.reference, truly.reference)
     plan = Plan(stage="near", name=exact.name, version=VERSION, settings=settings_dict(settings), inputs=inputs)
     unit = NearUnit(
-        [path for manifest in cleaned for path in manifest.paths("documents")],
         names([path for manifest in signed for path in manifest.paths("signatures")]),
-        names(proposed.paths("candidates")),
-        exact.paths("duplicates"),
-        settings,
+        corpus.own,
+        corpus.owners,
+        names(truly.paths("alike")),
+        names(proposed.paths("copies")),
+        names(exact.paths("duplicates")),
     )
     kept = {d.name: d.counts.get("kept", 0) for d in decided}
     return build(plan, data, near_unit, [unit], execution, lambda counts, folder: check_guard(settings, kept, counts))
 
 
-def candidates(
-    exact: Manifest, signed: Sequence[Manifest], data: Path, settings: DedupSettings, execution: Execution
-) -> Manifest:
-    """Find the pairs that share a bucket into DATA/candidates/<recipe>-<fingerprint8>/, one unit per band."""
-    inputs = (exact.reference, *(manifest.reference for manifest in signed))
-    plan = Plan(stage="candidates", name=exact.name, version=VERSION, settings={"leaders": LEADERS}, inputs=inputs)
-    signatures = names([path for manifest in signed for path in manifest.paths("signatures")])
-    duplicates = names(exact.paths("duplicates"))
-    units = [PairUnit(signatures, duplicates, band, LEADERS) for band in range(1, settings.bands + 1)]
-    return build(plan, data, pair_unit, units, execution)
-
-
-def pair_unit(unit: PairUnit, output: UnitOutput) -> None:
-    """Write the pairs of one band."""
-    with engine(output.folder) as connection:
-        output.write("candidates", CANDIDATES, rows(connection, PAIRS, unit._asdict(), CANDIDATES))
-
-
 def near_unit(unit: NearUnit, output: UnitOutput) -> None:
-    """Compare the candidates, choose survivors, and write all duplicates, exact ones first."""
-    with tempfile.TemporaryDirectory(dir=output.folder, prefix=".sets-") as folder, engine(output.folder) as connection:
-        parameters = {"candidates": unit.candidates, "signatures": unit.signatures}
-        connection.execute(f"create table documents as {COMPARED}", parameters)
-        listed = connection.execute("select place, shard, row, id, source from documents order by shard, row")
-        by_place = {place: Document(*rest) for place, *rest in listed.fetchall()}
-        sets = ShingleSets(Path(folder) / "sets", unit, by_place)
-        connection.execute(PLACED_PAIRS, {"candidates": unit.candidates})
-        duplicates = survivors(edges(connection, sets, unit.settings.similarity, output))
-    members: dict[int, int] = defaultdict(int)
-    for survivor, _ in duplicates.values():
-        members[survivor] += 1
-    fates = {by_place[place].id: (by_place[s].id, similarity) for place, (s, similarity) in duplicates.items()}
-    with output.writing("duplicates", DUPLICATES) as append:
-        for path in unit.exact:
-            for batch in read_batches(path):
-                append(repointed(batch, fates))
-                count(batch, output)
-        near_rows = [
-            by_place[place]._asdict()
-            | {"duplicate_of": by_place[s].id, "similarity": similarity, "cluster": members[s] + 1}
-            for place, (s, similarity) in duplicates.items()
-        ]
-        near_rows.sort(key=lambda row: (row["shard"], row["row"]))
-        batch = pa.RecordBatch.from_pylist(near_rows, schema=DUPLICATES)
-        append(batch)
-        count(batch, output)
-    output.count("near", len(near_rows))
+    """Choose survivors among the pairs that are alike, and write all duplicates, exact ones too."""
+    given = unit._asdict()
+    with engine(output.folder) as connection, output.writing("duplicates", DUPLICATES) as append:
+        connection.execute(PLACED, {key: given[key] for key in ("signatures", "own", "alike", "copies")})
+        connection.execute("create table fates (first bigint, second bigint, similarity double)")
+        choose(connection, unit.alike)
+        parameters = {key: given[key] for key in ("own", "owners", "copies", "exact")}
+        for batch in rows(connection, DUPLICATED, parameters, DUPLICATES):
+            append(batch)
+            count(batch, output)
+    exact = sum(pq.read_metadata(path).num_rows for path in unit.exact)
+    output.count("near", output.shards[0].rows - exact)
 
 
-class ShingleSets:
-    """The shingle sets of the compared documents, computed once from their texts and mapped from a file."""
-
-    def __init__(self, path: Path, unit: NearUnit, by_place: Mapping[int, Document]) -> None:
-        self.spans: dict[int, tuple[int, int]] = {}
-        wanted = iter((document, place) for place, document in by_place.items())
-        following = next(wanted, None)
-        end = 0
-        with path.open("wb") as file:
-            for shard, row, text, language in texts(unit.documents, {document.shard for document in by_place.values()}):
-                if following is None or (shard, row) != following[0][:2]:
-                    continue
-                hashed = text_shingles(text, language, unit.settings, WordHashes())
-                file.write(hashed.tobytes())
-                self.spans[following[1]] = (end, end + len(hashed))
-                end += len(hashed)
-                following = next(wanted, None)
-        self.hashes: Hashes = np.memmap(path, np.uint64, "r") if end else np.zeros(0, np.uint64)
-
-    def jaccard(self, a: int, b: int) -> float:
-        """Compare two documents by their places."""
-        return jaccard(self.hashes[slice(*self.spans[a])], self.hashes[slice(*self.spans[b])])
+def choose(connection: duckdb.DuckDBPyConnection, alike: list[str]) -> None:
+    """Fill the table `fates`, streaming the pairs."""
+    ((number,),) = connection.execute("select count(*) from documents").fetchall()
+    batches = rows(connection, EDGES, {"alike": alike}, FATES)
+    found = fates((edge for batch in batches for edge in zip(*map(pa.Array.to_pylist, batch), strict=True)), number)
+    writer = connection.cursor()
+    while block := list(islice(found, FATES_TOGETHER)):
+        writer.from_arrow(pa.table(list(zip(*block, strict=True)), schema=FATES)).insert_into("fates")
 
 
-def texts(shards: Sequence[Path], wanted: set[int]) -> Iterator[tuple[int, int, str, str]]:
-    """Stream (shard, row, text, language) of some cleaned shards, in order."""
-    for shard in sorted(wanted):
-        row = 0
-        for batch in read_batches(shards[shard], ["text", "lang"]):
-            for text, language in zip(batch.column("text").to_pylist(), batch.column("lang").to_pylist(), strict=True):
-                yield shard, row, text, language
-                row += 1
+def fates(edges: Iterable[Edge], number: int) -> Iterator[Edge]:
+    """Yield each duplicate with its most similar survivor, greedily in the total order of `number` documents.
 
-
-def edges(connection: Any, sets: ShingleSets, least: float, output: UnitOutput) -> Iterator[tuple[int, int, float]]:
-    """Yield the pairs of places that are truly alike, the earlier place first, ordered by the later one."""
-    alike = []
-    while block := connection.fetchmany(65_536):
-        output.count("compared", len(block))
-        for first, second in block:
-            similarity = sets.jaccard(first, second)
-            if similarity >= least:
-                alike.append((first, second, similarity))
-    yield from sorted(alike, key=lambda edge: (edge[1], edge[0]))
-
-
-def survivors(alike: Iterator[tuple[int, int, float]]) -> dict[int, tuple[int, float]]:
-    """Give every duplicate its survivor and similarity: greedily in the total order.
-
-    A document is a duplicate of the most similar survivor before it; one without a survivor before it survives.
+    An edge is (first, second, similarity), places in the total order; edges come ordered by the second. A
+    document without a survivor before it survives.
     """
-    duplicates: dict[int, tuple[int, float]] = {}
-    for first, second, similarity in alike:
-        if first not in duplicates and similarity > duplicates.get(second, (0, 0.0))[1]:
-            duplicates[second] = (first, similarity)
-    return duplicates
-
-
-def repointed(batch: pa.RecordBatch, fates: dict[str, tuple[str, float]]) -> pa.RecordBatch:
-    """Point exact copies of a near duplicate to its survivor; the same text is just as similar to it."""
-    found = batch.to_pylist()
-    for row in found:
-        if row["similarity"] is not None and row["duplicate_of"] in fates:
-            row["duplicate_of"], row["similarity"] = fates[row["duplicate_of"]]
-    return pa.RecordBatch.from_pylist(found, schema=DUPLICATES)
-
-
-def count(batch: pa.RecordBatch, output: UnitOutput) -> None:
-    """Count duplicates by source."""
-    for entry in batch.column("source").value_counts().to_pylist():
-        output.count(f"duplicates.{entry['values']}", entry["counts"])
+    gone = bytearray(number)
+    for second, group in groupby(edges, key=itemgetter(1)):
+        survivors = [(similarity, -first) for first, _, similarity in group if not gone[first]]
+        if survivors:
+            gone[second] = 1
+            similarity, first = max(survivors)
+            yield -first, second, similarity

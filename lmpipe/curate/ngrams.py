@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lmpipe.curate.minhash import ODD, Hashes
+from lmpipe.curate.shingles import ODD, Hashes
 from lmpipe.text.segment import MARKS, UNSPACED, Ints, bounds
 
 Codes = npt.NDArray[Any]

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lmpipe.curate.engine import engine, names, rows
+from lmpipe.curate.passages import REMAINS
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import SplitSettings
@@ -37,7 +39,7 @@ OUTCOMES = pa.schema(
         ("words", pa.int64()),
     ]
 )
-"""One row per cleaned document; outcome is kept, dropped or duplicate."""
+"""One row per cleaned document; outcome is kept, dropped or duplicate; bytes and words are those that cuts leave."""
 FUNNEL = pa.schema(
     [
         ("source", pa.string()),
@@ -57,12 +59,20 @@ create table outcomes as
 with
 decisions as (select *, file_row_number as row from read_parquet($decisions, file_row_number = true)),
 duplicates as (select row, duplicate_of from read_parquet($duplicates) where shard = $shard),
+judged as (
+    select decisions.* replace (
+            coalesce(decisions.reason, remains.reason) as reason, coalesce(decisions.value, remains.value) as value,
+            coalesce(decisions.threshold, remains.threshold) as threshold,
+            coalesce(remains.bytes, decisions.bytes) as bytes, coalesce(remains.words, decisions.words) as words
+        )
+    from decisions left join remains using (row)
+),
 joined as (
-    select decisions.*, duplicate_of,
+    select judged.*, duplicate_of,
         if(list_contains($by_document, source), id, work) as split_key,
         case when reason is not null then 'dropped' when duplicate_of is not null then 'duplicate' else 'kept' end
             as outcome
-    from decisions left join duplicates using (row)
+    from judged left join duplicates using (row)
 ),
 drawn as (
     select *, ('0x' || substr(md5($seed || ':' || split_key), 1, 8))::bigint / 4294967296.0 as draw from joined
@@ -82,27 +92,36 @@ class SplitUnit(NamedTuple):
     shard: int
     """Its number among those of all sources."""
     duplicates: list[str]
+    remains: Path | None
+    """What cuts have left of some of its documents."""
     settings: SplitSettings
     seed: int
 
 
-def split(duplicates: Manifest, data: Path, settings: SplitSettings, seed: int, execution: Execution) -> Manifest:
+def split(found: Manifest, data: Path, settings: SplitSettings, seed: int, execution: Execution) -> Manifest:
     """Give every document its outcome and split in DATA/split/<recipe>-<fingerprint8>/.
 
-    Shard N belongs to the N-th cleaned shard of the sources in order. Raises InputError when no
-    training document is left.
+    `found` are the duplicates, exact or near ones too, or the cuts that were made after them. Shard N belongs to
+    the N-th cleaned shard of the sources in order. Raises InputError when no training document is left.
     """
-    decided = inputs_of(duplicates, "decide")
+    decided = inputs_of(found, "decide")
+    duplicates = found
+    if found.stage == "cuts":
+        (duplicates,) = inputs_of(found, "near") or inputs_of(found, "dedup")
     plan = Plan(
         stage="split",
-        name=duplicates.name,
+        name=found.name,
         version=VERSION,
         settings=settings_dict(settings) | {"seed": seed},
-        inputs=(*(d.reference for d in decided), duplicates.reference),
+        inputs=(*(d.reference for d in decided), found.reference),
     )
-    found = names(duplicates.paths("duplicates"))
     shards = [path for d in decided for path in d.paths("decisions")]
-    units = [SplitUnit(path, shard, found, settings, seed) for shard, path in enumerate(shards)]
+    remains: list[Path | None] = [*found.paths("remains")] or [None] * len(shards)
+    gone = names(duplicates.paths("duplicates"))
+    units = [
+        SplitUnit(path, shard, gone, left, settings, seed)
+        for shard, (path, left) in enumerate(zip(shards, remains, strict=True))
+    ]
 
     def check(counts: dict[str, int], folder: Path) -> None:
         check_splits([d.name for d in decided], settings, counts)
@@ -123,6 +142,7 @@ def split_unit(unit: SplitUnit, output: UnitOutput) -> None:
         "valid": settings.valid,
     }
     with engine(output.folder) as connection:
+        connection.register("remains", pq.read_table(unit.remains) if unit.remains else REMAINS.empty_table())
         connection.execute(SQL, parameters)
         output.write("outcomes", OUTCOMES, rows(connection, "from outcomes order by row", {}, OUTCOMES))
         write_funnel(connection, output)

@@ -1,9 +1,9 @@
 """Score held-out documents with a run's newest checkpoint: one row per document, sums only.
 
 The protocol (signature.py): a document stands alone, behind one end-of-text token from which its first
-token is predicted; windows of `context` tokens follow each other without overlap, each starting from a
-zero state and the last token of the one before; every token of the text is scored once, and the
-end-of-text token that closes the document is not.
+token is predicted; windows of `context` tokens follow each other without overlap, each starting from the
+last token of the one before, and from a zero state or (carry) from the state of the one before; every token
+of the text is scored once, and the end-of-text token that closes the document is not.
 
 Shape letters: B windows, S window length + 1, T window length.
 """
@@ -24,7 +24,7 @@ from lmpipe.errors import TrainingError
 from lmpipe.evaluate.signature import VERSION, name_set, signature
 from lmpipe.settings import EvaluateSettings
 from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, load_model
-from lmpipe.train.model import LanguageModel, build_model
+from lmpipe.train.model import LanguageModel, State, build_model
 from lmpipe.train.run import Run, load_run
 from lmpipe.train.stream import open_stream
 
@@ -72,7 +72,9 @@ def evaluate(run: Path, settings: EvaluateSettings, data: Path, execution: Execu
     Raises TrainingError when the run has no checkpoint or no held-out document.
     """
     loaded = load_run(run)
-    checkpoint = find_checkpoint(run)
+    if settings.carry and loaded.settings.model.kind != "lstm":
+        raise TrainingError(f"{run}: evaluate.carry needs an LSTM, whose state can be carried. Evaluate without it.")
+    checkpoint = find_checkpoint(run, settings.checkpoint)
     if checkpoint is None:
         raise TrainingError(f"{run}: no usable checkpoint to evaluate. Train the run first.")
     documents = held_out(loaded, settings.split)
@@ -156,6 +158,8 @@ def document_nats(
     `texts` are int64 ids without end-of-text token. Windows of like length are scored together; padding
     lies behind the text, where a causal model cannot see it.
     """
+    if settings.carry:
+        return carried_nats(model, texts, end_of_text, settings)
     total = torch.zeros(len(texts), dtype=torch.float64)
     windows = [
         (owner, ids) for owner, text in enumerate(texts) for ids in cut_windows(text, end_of_text, settings.context)
@@ -163,8 +167,28 @@ def document_nats(
     windows.sort(key=lambda window: -len(window[1]))
     for first in range(0, len(windows), settings.batch):
         owners, ids = zip(*windows[first : first + settings.batch], strict=True)
-        total.index_add_(0, torch.tensor(owners), window_nats(model, ids))
+        total.index_add_(0, torch.tensor(owners), window_nats(model, ids, None)[0])
     scores: list[float] = total.tolist()
+    return scores
+
+
+def carried_nats(
+    model: LanguageModel, texts: Sequence[Tensor], end_of_text: int, settings: EvaluateSettings
+) -> list[float]:
+    """Score texts side by side, window after window; the longest first, so that finished ones are the last rows."""
+    order = sorted(range(len(texts)), key=lambda owner: -len(texts[owner]))
+    scores = [0.0] * len(texts)
+    for first in range(0, len(order), settings.batch):
+        owners = order[first : first + settings.batch]
+        cut = [list(cut_windows(texts[owner], end_of_text, settings.context)) for owner in owners]
+        state: State | None = model.begin(len(owners))
+        for number in range(len(cut[0])):
+            windows = [pieces[number] for pieces in cut if number < len(pieces)]
+            assert state is not None, "a model that was given a state keeps one"
+            state = [(h[: len(windows)], c[: len(windows)]) for h, c in state]
+            nats, state = window_nats(model, windows, state)
+            for owner, value in zip(owners, nats.tolist(), strict=False):
+                scores[owner] += value
     return scores
 
 
@@ -175,11 +199,14 @@ def cut_windows(text: Tensor, end_of_text: int, context: int) -> Iterator[Tensor
         yield ids[start : start + context + 1]
 
 
-def window_nats(model: LanguageModel, windows: Sequence[Tensor]) -> Tensor:
-    """Score windows side by side; return their sums, float64 on the CPU."""
+def window_nats(model: LanguageModel, windows: Sequence[Tensor], state: State | None) -> tuple[Tensor, State | None]:
+    """Score windows side by side; return their sums, float64 on the CPU, and the state behind them.
+
+    Padding lies behind the text: of a row that ends there, the state is of no use any more.
+    """
     device = next(model.parameters()).device
     ids_BS = pad_sequence(list(windows), batch_first=True).to(device)
-    nll_BT = model.nll(ids_BS[:, :-1], ids_BS[:, 1:]).to(torch.float64)
+    nll_BT, after = model.nll_after(ids_BS[:, :-1], ids_BS[:, 1:], None, state)
     lengths_B = torch.tensor([len(ids) - 1 for ids in windows], device=device)
     scored_BT = torch.arange(nll_BT.shape[1], device=device) < lengths_B[:, None]
-    return (nll_BT * scored_BT).sum(dim=1).cpu()
+    return (nll_BT.to(torch.float64) * scored_BT).sum(dim=1).cpu(), after

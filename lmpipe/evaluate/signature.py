@@ -2,8 +2,8 @@
 
 The parts, in order: set (held-out documents and the hash of who they are), text (which form was scored),
 count (bytes and words of which form), unit (what one score belongs to), vocab (tokenizer and its hash),
-win and stride (tokens), reset (where the state starts anew), first (what the first token is
-conditioned on), end (whether the closing token is scored), dyn (adaptation at test time), dtype, v.
+win and stride (tokens), reset (where the state starts anew: at each window, or at each document), first (what the
+first token is conditioned on), end (whether the closing token is scored), dyn (adaptation at test time), dtype, v.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import pyarrow as pa
 from lmpipe.settings import EvaluateSettings
 from lmpipe.train.run import TOKENIZER, Run
 
-VERSION = 1
+VERSION = 2
 """Raised when the scoring code changes a number."""
 
 
@@ -29,7 +29,7 @@ def signature(run: Run, settings: EvaluateSettings, set_name: str) -> str:
         f"vocab:bpe{run.vocabulary}@{tokenizer.sha256[:8]}",
         f"win:{settings.context}",
         f"stride:{settings.context}",
-        "reset:doc",
+        "reset:doc" if settings.carry else "reset:window",
         "first:eot",
         "end:unscored",
         "dyn:no",

@@ -12,9 +12,11 @@ from lmpipe.settings.curate import (
     DecontaminateSettings,
     DedupSettings,
     EvaluationSet,
+    PassageSettings,
     ProfileSettings,
     SplitSettings,
 )
+from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -29,12 +31,9 @@ from lmpipe.settings.sources import (
 )
 from lmpipe.settings.training import (
     EvaluateSettings,
-    LstmSettings,
-    Model,
     TokenizerSettings,
     TokensSettings,
     TrainSettings,
-    TransformerSettings,
 )
 
 __all__ = [
@@ -54,6 +53,7 @@ __all__ = [
     "NewsFeeds",
     "NewsSource",
     "NovelsSource",
+    "PassageSettings",
     "ProfileSettings",
     "Recipe",
     "Source",
@@ -83,6 +83,8 @@ class Recipe:
     clean: CleanSettings = field(default_factory=CleanSettings)
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     dedup: DedupSettings = field(default_factory=DedupSettings)
+    passages: PassageSettings | None = None
+    """None: nothing is cut out of documents."""
     split: SplitSettings = field(default_factory=SplitSettings)
     decontaminate: DecontaminateSettings | None = None
     """None trains on every document of the training split."""

@@ -1,4 +1,4 @@
-"""Settings of the curation stages: clean, decide, dedup and split."""
+"""Settings of the curation stages: clean, decide, dedup, passages and split."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -69,6 +69,29 @@ class DedupSettings:
     """Jaccard similarity of the shingle sets from which two documents are near duplicates."""
     guard: float = 0.5
     """Share of a source's documents that may be duplicates before the run stops."""
+    against: tuple[str, ...] = ()
+    """Recipes whose survivors in DATA stand already: a document like one of theirs is a duplicate of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassageSettings:
+    """Lines or paragraphs that several documents share: all copies but one are cut. A recipe has to ask for it."""
+
+    unit: Literal["line", "paragraph"] = "line"
+    """What is compared; paragraphs are parted by empty lines."""
+    min_chars: int = 100
+    """Characters of a passage that may be cut: verses, headings and "Yes." are shorter, and so are the lines of
+    hard-wrapped text."""
+    min_chars_unspaced: int = 40
+    """The same where blanks part no words (Chinese, Japanese, Thai): a character says more there."""
+    min_documents: int = 2
+    """Documents in which it has to stand."""
+    keep_first: bool = True
+    """Keep the copy of the first document (longest, newest, smallest id); else nobody keeps one."""
+    min_chars_left: int = 1
+    """Characters that have to be left of a document; it is dropped otherwise, unless it keeps a copy for others."""
+    guard: float = 0.5
+    """Share of a source's bytes that may be cut before the run stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

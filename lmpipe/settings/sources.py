@@ -15,7 +15,7 @@ class HttpSettings:
     timeout: float = 60.0
     """Seconds without a byte after which a connection is given up."""
     retries: int = 5
-    """Further attempts after a cut connection, 429 or 5xx, with growing pauses."""
+    """Further attempts after a cut connection, 429 or 5xx, with growing pauses; in a poll of feeds at most one."""
     private: bool = False
     """Whether loopback, link-local and private addresses may be asked: a mirror in one's own network."""
 

@@ -1,64 +1,42 @@
-"""Settings from documents to a number: tokenizer, token shards, models, training, evaluation."""
+"""Settings from documents to a number: tokenizer, token shards, training, evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from lmpipe.settings.models import Model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerSettings:
-    """Byte-level BPE trained on the training split, or a ready tokenizer.json."""
+    """A tokenizer learnt from the training split, or a ready one."""
 
+    kind: Literal["bpe", "unigram", "char", "word"] = "bpe"
+    """bpe and unigram work on bytes and lose nothing; char and word have a closed vocabulary with <unk>."""
     vocabulary: int = 8192
-    """Number of tokens, the end-of-text token included."""
+    """Number of tokens, the end-of-text token included; above 65,536 the shards hold 32-bit ids."""
     sample_bytes: int = 200_000_000
-    """UTF-8 bytes of training text to learn from, taken in hash order."""
+    """UTF-8 bytes of training text to learn from, taken by hash."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """How much a source's text counts against that of others in the sample, by source; 1 where not named."""
+    end_of_text: str = "<|endoftext|>"
+    """The token that closes a document; a ready tokenizer may call it </s> or <eos>."""
     path: str | None = None
-    """A tokenizer.json to use instead of training one."""
+    """A ready tokenizer instead: a tokenizer.json, or a folder with one or with vocab.json and merges.txt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokensSettings:
-    """Encoding and packing into token shards."""
+    """Encoding and packing into token shards. Mixtures shape the training split only."""
 
     shard_tokens: int = 16_777_216
     """Tokens per shard at most, unless one document is longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LstmSettings:
-    """An LSTM language model (Zaremba et al. 2014) with tied weights."""
-
-    kind: Literal["lstm"]
-    layers: int = 2
-    """Stacked LSTM layers."""
-    width: int = 256
-    """Embedding and hidden width; equal, so that input and output matrices can be tied."""
-    dropout: float = 0.1
-    """Between layers and before the output (Zaremba et al. 2014, section 3.1)."""
-    tied: bool = True
-    """Share the embedding with the output projection (Press and Wolf 2017)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransformerSettings:
-    """A decoder-only Transformer: RoPE, RMSNorm, QK-norm, ReLU^2, zero-initialised projections."""
-
-    kind: Literal["transformer"]
-    layers: int = 4
-    """Blocks."""
-    width: int = 192
-    """Model width."""
-    heads: int = 6
-    """Attention heads; width / heads is even, for rotary embedding."""
-    dropout: float = 0.0
-    """On residual branches; useful when a corpus is seen several times."""
-    tied: bool = True
-    """Share the embedding with the output projection."""
-    document_mask: bool = True
-    """A position attends only to its own document of a packed row."""
-
-
-Model = LstmSettings | TransformerSettings
+    epochs: dict[str, float] = field(default_factory=dict)
+    """How often a source's documents are seen in one pass over the shards; 1 where not named, fractions by hash."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Instead of epochs: each source's share of the training tokens; all sources are named, any scale."""
+    append_to: str | None = None
+    """Folder name of an earlier tokens dataset, such as demo-1a2b3c4d: its shards are kept as they are, and new ones
+    hold the documents that it lacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,35 +46,74 @@ class TrainSettings:
     name: str
     """Name of the run, unique in the recipe."""
     model: Model
-    """Architecture."""
+    """Architecture; `preset` among its keys names one of settings/models.py."""
     seed: int = 1
     """Of initialisation, dropout and data order."""
     context: int = 256
     """Tokens per row."""
     batch: int = 16
     """Rows per step, over all processes."""
+    micro_batch: int | None = None
+    """Rows that a process takes through the model at once, gradients adding up; None for as many as memory holds."""
     steps: int = 300
     """Optimizer steps."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AdamW (betas 0.9, 0.95) or SGD with momentum 0.9."""
+    max_tokens: int | None = None
+    """Stop after so many tokens; the schedules still count `steps`."""
+    max_seconds: float | None = None
+    """Stop after so much wall time of training; the schedules still count `steps`."""
+    patience: int | None = None
+    """Stop after so many validations in a row without a new best loss."""
+    order: Literal["shuffled", "in_order"] = "shuffled"
+    """Rows of a keyed permutation per epoch, or lanes of the stream that go on from step to step, the LSTM's state
+    carried over (Zaremba et al. 2014, section 4.1)."""
+    optimizer: Literal["adamw", "muon", "sgd"] = "adamw"
+    """AdamW; Muon for the matrices of blocks and AdamW for the rest; or SGD."""
+    momentum: float = 0.9
+    """Of SGD: heavy ball; 0 for plain descent."""
     lr: float = 2e-3
     """Peak learning rate."""
-    weight_decay: float = 0.1
-    """Decoupled, on matrices only."""
+    schedule: Literal["wsd", "cosine", "linear"] = "wsd"
+    """Constant with a linear end (Hu et al. 2024), half a cosine (Loshchilov and Hutter 2017), or straight down."""
     warmup: int = 20
     """Steps of linear warm-up."""
     decay: float = 0.4
-    """Last share of the steps, over which the learning rate falls linearly to zero (WSD)."""
+    """wsd: last share of the steps, over which the learning rate falls."""
+    lr_end: float = 0.0
+    """Share of the peak that the learning rate falls to."""
+    weight_decay: float = 0.1
+    """Decoupled, on matrices only."""
+    weight_decay_schedule: Literal["constant", "linear"] = "constant"
+    """Or falling linearly to zero over the whole training (nanochat)."""
     clip: float = 1.0
     """Largest global gradient norm."""
+    label_smoothing: float = 0.0
+    """Share of each target spread over the vocabulary (Szegedy et al. 2016, section 7); validation stays plain."""
+    average: Literal["none", "ema", "asgd"] = "none"
+    """Weights that are validated, kept and evaluated: the trained ones; their exponential average; or their mean
+    since the validation loss first stalled (NT-ASGD: Merity et al. 2018, algorithm 1)."""
+    ema_decay: float = 0.999
+    """ema: what a step keeps of the average."""
+    stalled: int = 5
+    """asgd: averaging begins when a validation is no better than the best of those so many before."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of activations and products; weights, loss and averages stay fp32."""
+    compile: bool = False
+    """Compile the Transformer's blocks (torch.compile): worth its minute on a GPU."""
+    recompute: bool = False
+    """Compute the activations of blocks again in the backward pass instead of keeping them: a third more work, a
+    fraction of the memory; the same bits."""
+    max_skipped: int = 5
+    """Steps in a row without finite loss and gradient that are passed over before the training gives up."""
     save_every: int = 100
     """Steps between checkpoints."""
     valid_every: int = 50
     """Steps between validation losses."""
     valid_rows: int = 64
-    """Rows of the validation split per validation."""
+    """Rows of the validation split per validation; with order = in_order the whole split."""
+    sample_every: int | None = None
+    """Steps between samples of what the model writes, in samples.jsonl; None for no samples."""
     keep: int = 2
-    """Newest checkpoints to keep."""
+    """Newest checkpoints to keep, beside the one of the best validation."""
     threads: int = 2
     """CPU threads; part of the identity, because it changes the order of float sums."""
 
@@ -107,7 +124,12 @@ class EvaluateSettings:
 
     split: Literal["valid", "test"] = "test"
     """Which held-out split."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """The last weights of a run, or those of its best validation."""
     context: int = 256
-    """Window in tokens; disjoint windows, the state reset at each document."""
+    """Window in tokens; disjoint windows."""
+    carry: bool = False
+    """Begin a window with the state that the one before it left, as most closed-vocabulary results do (Zaremba et al.
+    2014, section 4.1), and not afresh; only within a document, and for LSTMs only."""
     batch: int = 16
     """Windows scored together; changes nothing beyond float rounding."""

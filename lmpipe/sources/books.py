@@ -14,8 +14,10 @@ from lmpipe.sources.archives import Archive, ArchiveError, is_zip
 from lmpipe.sources.chapters import Marked
 from lmpipe.sources.encoding import BOMS, decode
 from lmpipe.sources.epub import CONTAINER, read_epub
-from lmpipe.sources.gutenberg import BadBookError, Facts, body_span, header_facts
+from lmpipe.sources.facts import Facts, header_facts
+from lmpipe.sources.gutenberg import BadBookError, Span, body_spans
 from lmpipe.sources.html import declared_charset
+from lmpipe.sources.language_names import language_code
 from lmpipe.sources.markup import MarkupError, Page, read_html
 
 IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")
@@ -48,8 +50,8 @@ class Book(NamedTuple):
     """Bytes of the byte order mark."""
     plain: bool
     """Whether raw is the file as it is, so that offsets in it are places in the file."""
-    start: int
-    end: int
+    spans: list[Span]
+    """Where the body lies; more than one for several books or volumes in a file."""
     marked: list[Marked]
     """Headings as the markup says."""
     facts: Facts
@@ -85,14 +87,14 @@ def open_book(source: NovelsSource, data: bytes) -> Book:
         except MarkupError as error:
             raise BadBookError(str(error)) from None
         title = TITLE_NOISE.sub("", TITLE_NOISE.sub("", page.title))
-        return from_markup(source, page, codec, Facts(title=title, lang=page.lang))
+        return from_markup(source, page, codec, Facts(title=title, lang=language_code(page.lang)))
     if "\n" not in raw:
         raw = raw.replace("\r", "\n")  # old Macintosh files; the length stays, so offsets hold
     if not raw.strip():
         raise BadBookError("expected a book, found no text")
-    start, end = body_span(raw, required=source.markers == "required")
+    spans = body_spans(raw, required=source.markers == "required")
     mark = next((len(mark) for mark, _ in BOMS if data.startswith(mark)), 0)
-    return Book(raw, codec, mark, True, start, end, [], header_facts(raw[:start]))
+    return Book(raw, codec, mark, True, spans, [], header_facts(raw[: spans[0].start], raw[spans[-1].end :]))
 
 
 def open_epub(source: NovelsSource, archive: Archive) -> Book:
@@ -100,7 +102,7 @@ def open_epub(source: NovelsSource, archive: Archive) -> Book:
     if not is_epub(archive):
         raise BadBookError("expected a book, found a zip inside a zip. Unpack the outer one")
     page, facts = read_epub(archive)
-    return from_markup(source, page, "utf-8", facts.filled(Facts(title=page.title, lang=page.lang)))
+    return from_markup(source, page, "utf-8", facts.filled(Facts(title=page.title, lang=language_code(page.lang))))
 
 
 def from_markup(source: NovelsSource, page: Page, codec: str, facts: Facts) -> Book:
@@ -108,5 +110,6 @@ def from_markup(source: NovelsSource, page: Page, codec: str, facts: Facts) -> B
     raw = page.text
     if not raw.strip():
         raise BadBookError("expected a book, found markup without text")
-    start, end = body_span(raw, required=source.markers == "required")
-    return Book(raw, codec, 0, False, start, end, page.headings, header_facts(raw[:start]).filled(facts))
+    spans = body_spans(raw, required=source.markers == "required")
+    own = header_facts(raw[: spans[0].start], raw[spans[-1].end :])
+    return Book(raw, codec, 0, False, spans, page.headings, own.filled(facts))

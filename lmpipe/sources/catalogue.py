@@ -21,7 +21,7 @@ from typing import IO, Any, NamedTuple
 from lxml import etree
 
 from lmpipe.errors import InputError
-from lmpipe.sources.gutenberg import Facts, release_date
+from lmpipe.sources.facts import Facts, release_date
 
 COLUMNS = ("Text#", "Type", "Issued", "Title", "Language", "Authors")
 MAX_RDF_BYTES = 4 << 20
@@ -51,8 +51,17 @@ class Row(NamedTuple):
     @property
     def facts(self) -> Facts:
         """Say the same as what is known of any book."""
-        lang = self.languages[0] if self.languages else ""
-        return Facts(self.title, self.authors, lang, self.rights, release_date(self.issued))
+        names = [name for name in self.authors.split("; ") if name]
+        translators = [name.partition(" [")[0] for name in names if name.endswith("[Translator]")]
+        authors = [name for name in names if not name.endswith("]")] or names
+        return Facts(
+            title=self.title,
+            authors="; ".join(authors),
+            lang=self.languages[0] if self.languages else "",
+            rights=self.rights,
+            created=release_date(self.issued),
+            translators="; ".join(translators),
+        )
 
 
 def read_catalogue(path: Path) -> Iterator[Row]:

@@ -58,6 +58,8 @@ NON_ASCII = re.compile("[^\0-\x7f]")
 def detect(data: bytes) -> str | None:
     """Return the likeliest codec of bytes that are not UTF-8; None when nothing is likely."""
     sample = sample_of(data)
+    if not sample:  # all ASCII, and yet no text
+        return None
     if b"\0" in sample:
         return utf16(sample)
     found = chardet.detect_all(

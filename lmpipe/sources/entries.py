@@ -1,7 +1,6 @@
 """Read what polls of feeds have kept (download/feeds.py): lines of JSON, one new entry each.
 
-An entry whose page was fetched is read from the page, else from its own HTML. An answer that was no feed
-stands as a line with its error and becomes a bad record.
+An entry whose page was fetched is read from the page, else from its own HTML.
 """
 
 import base64
@@ -20,7 +19,7 @@ from lmpipe.sources.encoding import UndecodableError, decode
 from lmpipe.sources.feeds import Entry, read_entry
 from lmpipe.sources.html import BadPageError, declared_charset, extract
 from lmpipe.sources.limits import RecordTimeoutError, time_limit
-from lmpipe.sources.records import Raw, lines
+from lmpipe.sources.records import Raw, codec_meta, lines
 
 CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w:.-]+)", re.IGNORECASE)
 START = b'{"feed": "'
@@ -41,9 +40,6 @@ def read_entries(source: NewsSource, path: Path) -> Iterator[Record]:
 
 def read_line(source: NewsSource, raw: Raw, line: dict[str, Any]) -> Record:
     """Make one line a record; raises for a line that no poll wrote."""
-    if "error" in line:
-        body = base64.b64decode(line["raw"], validate=True)
-        return BadRecord(origin=raw.origin, error=f"{line['feed']}: {line['error']}", raw=body)
     entry = Entry(**{name: str(line[name]) for name in Entry._fields})
     # An id such as 1234 is unique in its feed only; an address is unique everywhere.
     if not urlsplit(entry.id).scheme:
@@ -60,7 +56,7 @@ def read_page(source: NewsSource, raw: Raw, entry: Entry, line: dict[str, Any]) 
     try:
         body = base64.b64decode(line["page"], validate=True)
         charset = CHARSET.search(line["page_type"])
-        html, _ = decode(body, None, charset[1] if charset else declared_charset(body))
+        html, codec = decode(body, None, charset[1] if charset else declared_charset(body), mixed=True)
         with time_limit():
             page = extract(html, source.html, datetime.fromisoformat(line["fetched"]))
     except (BadPageError, UndecodableError, RecordTimeoutError, binascii.Error):
@@ -69,7 +65,7 @@ def read_page(source: NewsSource, raw: Raw, entry: Entry, line: dict[str, Any]) 
         return None
     published = datetime.fromisoformat(entry.published) if entry.published else page.date
     meta = {"author": page.author or entry.author, "site": page.site, "canonical": page.canonical}
-    meta["licence_hint"] = page.licence
+    meta |= {"licence_hint": page.licence, **codec_meta(codec)}
     return Document(
         native_id=entry.id,
         title=page.title or entry.title,

@@ -6,7 +6,6 @@ without entities, document types and network.
 """
 
 import posixpath
-import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -15,18 +14,24 @@ from lxml import etree
 from lmpipe.sources.archives import Archive, ArchiveError
 from lmpipe.sources.chapters import Marked
 from lmpipe.sources.encoding import UndecodableError, decode
-from lmpipe.sources.gutenberg import BadBookError, Facts, release_date
+from lmpipe.sources.facts import Facts, release_date
+from lmpipe.sources.gutenberg import BadBookError
 from lmpipe.sources.html import declared_charset
+from lmpipe.sources.language_names import language_code
 from lmpipe.sources.markup import MarkupError, Page, read_html
 
 CONTAINER = "META-INF/container.xml"
 LOCKS = "META-INF/encryption.xml"
-PAGES = frozenset({"application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"})
-"""Media types of the spine that are text; a picture alone is a page without any."""
+PAGES = frozenset(
+    {
+        *("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document"),
+        *("text/xml", "application/xml", "text/xhtml", "application/html", ""),
+    }
+)
+"""Media types of the spine that are text, and what careless makers write instead."""
 
 MAX_PAGES = 20_000
 MAX_BOOK_CHARS = 64 << 20
-LANG = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
 
 class Package(NamedTuple):
@@ -86,9 +91,11 @@ def read_package(archive: Archive) -> Package:
         item = items.get(reference.get("idref"))
         if item is None:
             raise BadBookError(f"EPUB: the spine names {reference.get('idref')!r}, which {name} does not list")
-        is_contents = "nav" in (item.get("properties") or "").split()
-        if item.get("media-type") in PAGES and not is_contents:
+        kind = (item.get("media-type") or "").strip().lower()
+        if kind in PAGES and "nav" not in (item.get("properties") or "").split():
             pages.append(member(name, item.get("href") or ""))
+        elif kind not in PAGES and not kind.startswith("image/"):  # a picture alone is a page without text
+            raise BadBookError(f"EPUB: the spine names {item.get('href')!r} of type {kind!r}; expected XHTML")
     if not 0 < len(pages) <= MAX_PAGES:
         raise BadBookError(f"EPUB: expected 1 to {MAX_PAGES} pages in the spine, found {len(pages)}")
     return Package(facts(root), pages)
@@ -101,11 +108,10 @@ def member(package: str, href: str) -> str:
 
 def facts(root: Any) -> Facts:
     """Read the Dublin Core of the package."""
-    lang = first(root, "language")
     return Facts(
         title=first(root, "title"),
         authors="; ".join(filter(None, (words(e) for e in named(root, "creator")))),
-        lang=lang if LANG.fullmatch(lang) and lang.lower() != "und" else "",
+        lang=language_code(first(root, "language")),
         rights=first(root, "rights"),
         created=release_date(first(root, "date")),
     )

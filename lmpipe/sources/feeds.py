@@ -6,6 +6,7 @@ in feeds, so a feed that gives entries is read however broken it is; a file that
 
 import hashlib
 import io
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,10 +19,21 @@ import feedparser
 from lmpipe.document import RAW_BYTES, BadRecord, Document, Origin, Record, Skipped
 from lmpipe.sources.encoding import DOUBTFUL, file_name
 from lmpipe.sources.html import XML_ILLEGAL, BadPageError, clean_line, fragment_text
-from lmpipe.sources.limits import RecordTimeoutError, time_limit
+from lmpipe.sources.limits import PARSER_FAILURES, RecordTimeoutError, time_limit
 
 MAX_FEED_BYTES = 16 << 20
 """The largest feed; feedparser reads 0.3 MB/s and holds the whole some ten times over."""
+
+CHANNEL = re.compile(rb"<channel[\s>]", re.IGNORECASE)
+"""The root of CDF, by which feedparser knows such a feed only once it has an entry."""
+
+HALVES = re.compile(rb"(?:&#(?:x0*d[89a-f][0-9a-f]{2}|5[5-7][0-9]{3});)+", re.IGNORECASE)
+"""References to halves of characters beyond U+FFFF, as programs that think in UTF-16 write emoji; XML has none, and
+feedparser fails on them."""
+
+
+class BadFeedError(Exception):
+    """Why a feed cannot be parsed."""
 
 
 class Entry(NamedTuple):
@@ -50,7 +62,7 @@ def read_feed(path: Path) -> Iterator[Record]:
     try:
         with time_limit():
             feed = parse(data)
-    except RecordTimeoutError as error:
+    except (RecordTimeoutError, BadFeedError) as error:
         yield BadRecord(origin=origin, error=str(error), raw=data[:RAW_BYTES])
         return
     entries = feed.get("entries", [])
@@ -61,24 +73,43 @@ def read_feed(path: Path) -> Iterator[Record]:
 
 
 def parse(data: bytes) -> Any:
-    """Parse a feed's bytes."""
+    """Parse a feed's bytes; raises BadFeedError for what feedparser cannot."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # feedparser and its sgmllib warn about their own use of Python
-        return feedparser.parse(io.BytesIO(data))
+        try:
+            return feedparser.parse(io.BytesIO(HALVES.sub(put_together, data)))
+        except PARSER_FAILURES as error:
+            raise BadFeedError(f"feedparser fails: {error!r}") from error
+
+
+def put_together(halves: re.Match[bytes]) -> bytes:
+    """Write a run of references to halves as references to whole characters; a single half is U+FFFD."""
+    numbers = halves[0].decode("ascii").lower().removesuffix(";").split(";")
+    units = [int(number[3:], 16) if number[2] == "x" else int(number[2:]) for number in numbers]
+    whole = "".join(map(chr, units)).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return "".join(f"&#{ord(character)};" for character in whole).encode("ascii")
 
 
 def no_entries(feed: Any, data: bytes, origin: Origin) -> Record:
     """Tell an empty feed, which is in order, from a file that is no feed."""
-    if feed.get("version"):
+    if is_feed(feed, data):
         return Skipped(reason="empty")
     found = "an empty file" if not data.strip() else f"{data.lstrip()[:40]!r}"
     return BadRecord(origin=origin, error=f"expected a WARC file or an RSS or Atom feed, found {found}", raw=data)
 
 
+def is_feed(feed: Any, data: bytes) -> bool:
+    """Tell a feed that has no entry now from what is no feed."""
+    return bool(feed.get("version")) or CHANNEL.search(data) is not None
+
+
 def entries_of(data: bytes) -> list[Entry] | None:
-    """List the entries of a feed's bytes, each with an id; None when they are no feed."""
+    """List the entries of a feed's bytes, each with an id; None when they are no feed.
+
+    Raises BadFeedError.
+    """
     feed = parse(data)
-    if not feed.get("entries") and not feed.get("version"):
+    if not feed.get("entries") and not is_feed(feed, data):
         return None
     return [identified(entry_of(entry)) for entry in feed.get("entries", [])]
 

@@ -1,130 +1,151 @@
-"""What Project Gutenberg puts around a book: the markers of its header and licence, and the header's fields.
+"""Find what Project Gutenberg puts around a book: the markers of its header and licence, and what stands beside them.
 
 Header and licence are cut by their markers only, never by a guess at the wording (gutenbergr deleted a whole
-French book that way): without the markers, or when cutting would leave little, the book is refused.
+French book that way): without the markers, or when cutting would leave little, the book is refused. A file may
+hold several books or volumes, each between markers of its own, so what is found is a list of spans.
 """
 
 import re
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 MIN_KEPT = 0.2
-"""Share of a book that must be left after the cut; Gutenberg's licence has 19 kB."""
+"""Share of a book that must be left after the cut, not counting what is Gutenberg's own (see CHARS_PER_MENTION)."""
+
+MIN_KEPT_CHARS = 50
+"""A poem of two lines is a book; less is none."""
+
+CHARS_PER_MENTION = 1000
+"""Gutenberg's licence names the project every 200 characters, the small print of the nineties every 600: so much
+of what is cut is taken for theirs each time it names the project. What goes beyond is a book lost."""
 
 HEADER_CHARS = 40_000
-"""The START marker is looked for in the first half of a book, and at least in so much of it."""
+"""So far behind a START marker another one still ends a header: reissues hold the first issue's header too."""
 
-START = re.compile(
-    r"^[ \t]*\*+[ \t]*START OF (?:THE|THIS) (?:COPYRIGHTED )?PROJECT GUTENBERG E-?(?:BOOK|TEXT)"
-    r"[^*]{0,300}?(?:\*+[ \t\r]*$|\r?\n\r?\n)"
-    r"|^[ \t]*\*END[ *]*THE SMALL PRINT![^\n]*$",
+GONE_ON_CHARS = 2_000
+"""More text than this that never names the project, behind a line "End of Project Gutenberg's ...", is book:
+collected works hold such lines between their volumes."""
+
+PROJECT = r"(?:TH(?:E|IS)\s+)?(?:COPYRIGHTED\s+)?PROJECT\s+GUTENBERG"
+TO_STARS = r"(?:[^\n]*\*\*[ \t\r]*$|(?:(?=[^\n]*\S)[^\n]*\n){1,4}?[^\n]*\*\*[ \t\r]*$|[^\n]*$)"
+"""The rest of a marker: to the stars at its end, up to four lines below for a long title, or to its line's end."""
+
+MARKER = re.compile(
+    r"^[ \t]*+(?:(?P<start>"
+    rf"\*+[ \t]*START[ \t]+OF\s+{PROJECT}{TO_STARS}"
+    r"|(?P<small>\**END[ \t*]*THE SMALL PRINT!?[^\n]*$"
+    r"|\*+SMALL PRINT! Ver\.[^\n]*\*END\*[^\n]*$"
+    r"|\[\"Small Print\" V\.[^\n]*$"
+    r"|[^\n]*\btells you about restrictions in how the file may be used\.[^\n]*$))"
+    r"|(?P<end>"
+    rf"\*+[ \t]*END[ \t]+OF\s+{PROJECT}{TO_STARS}"
+    r"|\*+[ \t]*START: FULL LICENSE[^\n]*$"
+    r"|More information about this book is at the top of this file\.[^\n]*$)"
+    r"|(?P<plain>"
+    rf"(?:The[ \t]+)?END[ \t]+OF[ \t]+{PROJECT}\b[^\n]*$"
+    r"|(?:Ende?|Fine?|Einde|Slut|Loppu)[ \t]+(?:\w+[ \t]+){0,3}Proje[ck]t[ \t]+Gutenberg\b[^\n]*$"
+    r"|Ende dieses E-?texte?s\b[^\n]*$"
+    r"|Ce document fut pr[ée]sent[ée] en lecture\b[^\n]*$))",
     re.MULTILINE | re.IGNORECASE,
 )
-END = re.compile(
-    r"^[ \t]*\*+[ \t]*END OF (?:THE|THIS) (?:COPYRIGHTED )?PROJECT GUTENBERG E-?(?:BOOK|TEXT)"
-    r"|^[ \t]*End of (?:the |this )?Project Gutenberg(?:'s|’s)?\b",
-    re.MULTILINE | re.IGNORECASE,
-)
-"""All spellings since 1993, "THIS" and "THE"; the oldest files end their header with the small print."""
+"""All spellings since 1993, in English, German and French. The oldest files end their header with the small print
+and their text with a plain line; those of 2002 have the small print at the end of the file."""
+
+LICENCE_INSIDE = re.compile(r"<<THIS ELECTRONIC VERSION OF.{1,1500}?>>\s*", re.DOTALL)
+"""The notice that one edition of Shakespeare repeats after every act."""
 
 COPYRIGHTED = re.compile(
     r"^[ \t*]*START OF (?:THE|THIS) COPYRIGHTED PROJECT GUTENBERG"
     r"|\bThis is a[ \t\r\n_*]*COPYRIGHTED[ \t\r\n_*]*Project Gutenberg"
-    r"|SMALL PRINT! FOR COPYRIGHT(?:ED| PROTECTED) E-?(?:TEXT|BOOK)S?"
+    r"|SMALL PRINT!(?: Ver\.[\d./]+)? FOR COPYRIGHT(?:ED| PROTECTED) E-?(?:TEXT|BOOK)S?"
     r"|\bCopyright(?:ed)? (?:Status|Notice)?:?[ \t]*Copyrighted\. Read the copyright notice",
     re.MULTILINE | re.IGNORECASE,
 )
 """How a book says that it is not in the public domain: some 2 % of them, given for reading, not for copying."""
 
-HEADER_FIELD = re.compile(
-    r"^(Title|Author|Language|Release Date|Copyright Status):[ \t]*(.+(?:\r?\n[ \t]+\S.*)*)",
-    re.MULTILINE | re.IGNORECASE,
+NOTE = (
+    r"Transcri(?:ber|ption)['’]?s?['’]? +Notes?|Notes? du transcripteur|Notes? sur la transcription"
+    r"|Anmerkungen (?:zur Transkription|des Bearbeiters)|Opmerkingen van de bewerker|Nota del transcriptor"
 )
-LANGUAGES = {
-    "english": "en", "chinese": "zh", "french": "fr", "german": "de", "dutch": "nl", "spanish": "es", "italian": "it",
-    "portuguese": "pt", "finnish": "fi", "swedish": "sv", "danish": "da", "norwegian": "no", "greek": "el",
-    "latin": "la", "russian": "ru", "japanese": "ja", "korean": "ko", "hungarian": "hu", "polish": "pl", "czech": "cs",
-    "esperanto": "eo", "catalan": "ca", "romanian": "ro", "tagalog": "tl", "welsh": "cy", "hebrew": "he",
-}  # fmt: skip
-"""Gutenberg's names of the languages with most books; another one keeps the source's language."""
+"""How the volunteers head their notes on a text."""
+
+CREDIT = re.compile(
+    r"[ \t\[(*_|+=-]*(?:(?:Produced|Prepared|Scanned|Proofed|Proofread|Digitized|HTML version)\b[^\n]{0,40}?\bby\b"
+    r"|(?:This )?E-?(?:text|book)s?\b[^\n]{0,30}\b(?:prepared|produced|created|provided|transcribed|scanned|typed)\b"
+    r"|(?:Originally )?Transcribed (?:from|by)\b|Th(?:is|e) (?:file|text) was (?:produced|prepared|first)\b"
+    r"|(?:Note: *)?(?:This )?Project Gutenberg\b|Note: *Images of the original|Special thanks"
+    rf"|Online Distributed Proof|(?:or[ \t\r]*\n[ \t(]*)?(?:https?|ftp)://|{NOTE})",
+    re.IGNORECASE,
+)
+"""How the paragraphs begin that the volunteers write about themselves, right behind the START marker."""
+
+CREDIT_CHARS = 1_500
+"""A longer paragraph is no credit."""
+
+PARAGRAPH = re.compile(r"\s*^(?P<text>(?:(?=[^\n]*\S)[^\n]*(?:\n|\Z))+)", re.MULTILINE)
 
 
 class BadBookError(Exception):
     """Why a file cannot be read as a book."""
 
 
-class Facts(NamedTuple):
-    """What is known about a book besides its text; empty strings and None mean absent."""
+class Span(NamedTuple):
+    """A stretch of a file that is book."""
 
-    title: str = ""
-    authors: str = ""
-    lang: str = ""
-    rights: str = ""
-    created: datetime | None = None
-    """Day of release, UTC."""
-
-    def filled(self, other: "Facts") -> "Facts":
-        """Take from `other` what is absent here."""
-        return Facts(
-            title=self.title or other.title,
-            authors=self.authors or other.authors,
-            lang=self.lang or other.lang,
-            rights=self.rights or other.rights,
-            created=self.created or other.created,
-        )
-
-    @property
-    def copyrighted(self) -> bool:
-        """Tell Gutenberg's own word for books that may not be copied on."""
-        return self.rights.lower().startswith("copyrighted")
+    start: int
+    end: int
 
 
-def body_span(raw: str, required: bool) -> tuple[int, int]:
-    """Find the text between Project Gutenberg's markers.
+def body_spans(raw: str, required: bool) -> list[Span]:
+    """Find the text between Project Gutenberg's markers: one span for each book or volume of a file.
 
     Raises BadBookError when `required` markers are missing or hardly anything stands between them.
     """
-    starts = [m.end() for m in START.finditer(raw, 0, max(len(raw) // 2, HEADER_CHARS))]
-    start = max(starts, default=0)
-    found = END.search(raw, start)
-    end = found.start() if found else len(raw)
-    if required and (not starts or not found):
-        missing = " and ".join(name for name, there in (("START", starts), ("END", found)) if not there)
+    markers = list(MARKER.finditer(raw))
+    missing = [name for name in ("START", "END") if not any((m["start"] is None) == (name == "END") for m in markers)]
+    if required and missing:
         raise BadBookError(
-            f"no Project Gutenberg {missing} marker; expected both. Set markers = 'optional' for other books"
+            f"no Project Gutenberg {' and '.join(missing)} marker; expected both. Set markers = 'optional' for other"
+            " books"
         )
-    if end - start < MIN_KEPT * len(raw):
+    spans = [span for span in between(raw, markers) if raw[span.start : span.end].strip()]
+    if markers:
+        check_cut(raw, spans)
+    return spans
+
+
+def between(raw: str, markers: list[re.Match[str]]) -> list[Span]:
+    """Pair the markers: what stands behind a START, to the next END. Without any START a book begins the file."""
+    spans: list[Span] = []
+    begin = None if any(m["start"] is not None for m in markers) else 0
+    last_end = max((i for i, m in enumerate(markers) if m["start"] is None), default=-1)
+    for i, marker in enumerate(markers):
+        if marker["start"] is not None:
+            at_end = marker["small"] is not None and spans and i > last_end
+            if (begin is None and not at_end) or (begin is not None and marker.start() - begin < HEADER_CHARS):
+                begin = past_credits(raw, marker.end())
+        elif begin is not None:
+            spans.append(Span(begin, marker.start()))
+            rest = raw[marker.end() : markers[i + 1].start() if i + 1 < len(markers) else len(raw)]
+            goes_on = marker["plain"] is not None and len(rest.strip()) > GONE_ON_CHARS and "Gutenberg" not in rest
+            begin = marker.end() if goes_on else None
+    return spans if begin is None else [*spans, Span(begin, len(raw))]
+
+
+def past_credits(raw: str, at: int) -> int:
+    """Go past the paragraphs in which the volunteers name themselves."""
+    while (found := PARAGRAPH.match(raw, at)) and len(found["text"]) < CREDIT_CHARS and CREDIT.match(found["text"]):
+        at = found.end()
+    return at
+
+
+def check_cut(raw: str, spans: list[Span]) -> None:
+    """Raise BadBookError when little is left, unless what is cut is Gutenberg's own text."""
+    kept = sum(len(raw[span.start : span.end].strip()) for span in spans)
+    edges = [0, *(edge for span in spans for edge in span), len(raw)]
+    cut = "".join(raw[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)).strip()
+    lost = max(len(cut) - CHARS_PER_MENTION * cut.count("Gutenberg"), 0)
+    if kept < MIN_KEPT_CHARS or kept < MIN_KEPT * (kept + lost):
         raise BadBookError(
             f"less than {MIN_KEPT:.0%} of the file lies between the Project Gutenberg markers:"
-            f" {end - start} of {len(raw)} characters"
+            f" {kept} of {len(raw)} characters"
         )
-    return start, end
-
-
-def header_facts(header: str) -> Facts:
-    """Read the fields above the START marker."""
-    fields = {m[1].lower(): " ".join(m[2].split()) for m in HEADER_FIELD.finditer(header)}
-    copyrighted = COPYRIGHTED.search(header) or fields.get("copyright status", "").lower().startswith("copyrighted")
-    return Facts(
-        title=fields.get("title", ""),
-        authors=fields.get("author", ""),
-        lang=language(fields.get("language", "")),
-        rights="Copyrighted (the book's own header)." if copyrighted else "",
-        created=release_date(fields.get("release date", "")),
-    )
-
-
-def language(name: str) -> str:
-    """Return the code of a language's English name ("English, French": the first); "" for one not known."""
-    return LANGUAGES.get(re.split(r"[,;(/]| and ", name.lower())[0].strip(), "")
-
-
-def release_date(value: str) -> datetime | None:
-    """Read "August 29, 2006 [eBook #844]", "April, 2001" or "2008-02-23T..."; None for anything else."""
-    value = value.partition("[")[0].partition("T")[0].strip()
-    for form in ("%B %d, %Y", "%B, %Y", "%B %Y", "%Y-%m-%d", "%Y-%m", "%Y"):
-        try:
-            return datetime.strptime(value, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    return None

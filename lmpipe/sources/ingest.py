@@ -41,7 +41,7 @@ from lmpipe.sources.reuse import Earlier, earlier_dataset
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 KINDS = ("wikipedia", "news", "novels", "local")
 """Kinds of sources: each is read by the module of its name."""
 QUARANTINE_ROWS = 64

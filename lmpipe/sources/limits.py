@@ -10,8 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from lxml.etree import LxmlError
+
 RECORD_SECONDS = 60.0
 """The slowest real records take two seconds (a 2 MB wiki page, a news page of 5,000 tags)."""
+
+PARSER_FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    LxmlError,
+)
+"""What other people's parsers raise for input that their authors did not think of: the record is bad, no more."""
 
 
 class RecordTimeoutError(Exception):

@@ -7,6 +7,7 @@ skip; what the recipe gets wrong for the whole file (a column that is not there)
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +16,20 @@ from lmpipe.document import BadRecord, Document, Record, Skipped
 from lmpipe.errors import InputError
 from lmpipe.settings import LocalSource
 from lmpipe.sources import tagged
-from lmpipe.sources.encoding import UndecodableError, check_encoding, decode
-from lmpipe.sources.records import Raw, bad, codec_meta, decode_raw, is_compressed, lines, lookup, make
+from lmpipe.sources.detection import utf16
+from lmpipe.sources.encoding import BOMS, UndecodableError, check_encoding, decode
+from lmpipe.sources.records import (
+    DAMAGE,
+    Raw,
+    bad,
+    codec_meta,
+    decode_raw,
+    is_compressed,
+    lines,
+    lookup,
+    make,
+    open_stream,
+)
 from lmpipe.sources.tables import (
     MAX_COLUMNS,
     GroupUnit,
@@ -30,6 +43,12 @@ from lmpipe.sources.textfiles import TextUnit, file_is_zip, text_units, texts
 
 UNIT_BYTES = 64 << 20
 """Bytes of lines in a unit: 1 to 3 s of work."""
+
+HEAD_BYTES = 1 << 14
+"""Of each file looked at before anything is read."""
+
+MIN_NULS = 0.3
+"""Share of NULs from which a file without a mark may be UTF-16; European text has half, and a stray one is damage."""
 
 COUNT_BYTES = 8 << 20
 """Read at once while lines are counted."""
@@ -72,9 +91,37 @@ def units(source: LocalSource, files: list[Path]) -> list[LocalUnit]:
             )
     if source.format == "parquet":
         return [unit for file in files for unit in parquet_units(source, file)]
+    for file in files:
+        check_head(source, file)
     if source.format in ("lines", "jsonl"):
         return [unit for file in files for unit in line_units(file)]
     return [FileUnit(str(file)) for file in files]
+
+
+def check_head(source: LocalSource, file: Path) -> None:
+    """Refuse a file that is not made of lines of bytes: UTF-16 and UTF-32, and one JSON array.
+
+    Cut at the bytes of line ends, UTF-16 would give lines that are half right.
+    """
+    try:
+        with open_stream(file) as stream:
+            head = stream.read(HEAD_BYTES)
+    except DAMAGE:
+        return  # the reader says what is damaged
+    codec = next((name for mark, name in BOMS if head.startswith(mark)), None)
+    if codec is None and head.count(0) > MIN_NULS * len(head):
+        codec = utf16(head[: len(head) // 2 * 2])
+    if codec not in (None, "utf-8"):
+        raise InputError(
+            f"source {source.name}: {file.name} is {codec}; format {source.format} reads codecs of which a line end is"
+            f" one byte. Convert it: iconv -f {codec} -t utf-8."
+        )
+    first = head.removeprefix(BOM_UTF8).lstrip().partition(b"\n")[0].rstrip()
+    if source.format == "jsonl" and first[:1] == b"[" and first[-1:] in b"[,]":
+        raise InputError(
+            f"source {source.name}: {file.name} begins with '['; expected one JSON object on each line, found an array."
+            " Convert it: jq -c '.[]'."
+        )
 
 
 def line_units(file: Path) -> Iterator[FileUnit]:

@@ -6,7 +6,9 @@ becomes a document: its main text (html.py), its URL as id, and the page's own d
 """
 
 import io
+import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,9 @@ from lmpipe.sources import entries, feeds, warc
 from lmpipe.sources.encoding import UndecodableError, decode, file_name
 from lmpipe.sources.html import BadPageError, Page, declared_charset, extract
 from lmpipe.sources.limits import RecordTimeoutError, time_limit
+from lmpipe.sources.records import codec_meta
+
+log = logging.getLogger(__name__)
 
 UNIT_BYTES = 16 << 20
 """Compressed bytes of a unit: about 30 s of extraction, which is what a kill can cost."""
@@ -96,7 +101,16 @@ def file_units(path: Path) -> list[NewsUnit]:
 
 
 def read(source: NewsSource, unit: NewsUnit) -> Iterator[Record]:
-    """Yield a record for every archive record or feed entry of a unit."""
+    """Yield a record for every archive record or feed entry of a unit; log one line of what they were."""
+    tally: Counter[str] = Counter()
+    for record in records(source, unit):
+        tally[record.reason if isinstance(record, Skipped) else type(record).__name__] += 1
+        yield record
+    log.info("%s [%d, %d): %s", file_name(Path(unit.paths[0])), unit.start, unit.end, dict(tally))
+
+
+def records(source: NewsSource, unit: NewsUnit) -> Iterator[Record]:
+    """Choose the reader of a unit's kind."""
     if unit.kind == "feed":
         for feed in unit.paths:
             yield from feeds.read_feed(Path(feed))
@@ -142,10 +156,11 @@ def read_record(source: NewsSource, record: WarcRecord, origin: Origin) -> Docum
         return Skipped(reason="status")
     if response.media_type not in HTML_TYPES:
         return Skipped(reason="not_html")
-    page = read_page(source, response, record.record_date)
+    html, codec = decode(response.body, None, response.charset or declared_charset(response.body), mixed=True)
+    page = extract(html, source.html, record.record_date)
     if not page.text:
         return Skipped(reason="empty")
-    return document(page, url, record.record_date, origin)
+    return document(page, url, codec, record.record_date, origin)
 
 
 def read_conversion(record: WarcRecord, url: str, origin: Origin) -> Document | Skipped:
@@ -187,17 +202,11 @@ def read_response(record: WarcRecord) -> Response:
     return Response(status, media_type, charset, body)
 
 
-def read_page(source: NewsSource, response: Response, captured: datetime | None) -> Page:
-    """Decode a page (by its HTTP header, else its <meta>) and extract its main text."""
-    html, _ = decode(response.body, None, response.charset or declared_charset(response.body))
-    return extract(html, source.html, captured)
-
-
-def document(page: Page, url: str, captured: datetime | None, origin: Origin) -> Document:
-    """Make a page a document."""
+def document(page: Page, url: str, codec: str, captured: datetime | None, origin: Origin) -> Document:
+    """Make a page a document; its codec is kept where it is not plain UTF-8."""
     created = page.date or (captured.astimezone(UTC).replace(microsecond=0) if captured else None)
     meta = {"author": page.author, "site": page.site, "canonical": page.canonical, "declared_lang": page.lang}
-    meta["licence_hint"] = page.licence
+    meta |= {"licence_hint": page.licence, **codec_meta(codec)}
     return Document(
         native_id=url,
         title=page.title,

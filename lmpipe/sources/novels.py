@@ -19,9 +19,11 @@ from lmpipe.settings import NovelsSource
 from lmpipe.sources.archives import Archive, ArchiveError, is_zip
 from lmpipe.sources.books import BOOK_SUFFIXES, Book, is_epub, kind_of, open_book
 from lmpipe.sources.catalogue import number_in, read_rows
-from lmpipe.sources.chapters import CHINESE, LATIN, MIN_CHAPTER_CHARS, chapters
+from lmpipe.sources.chapters import MIN_CHAPTER_CHARS, Chapter, chapters
 from lmpipe.sources.encoding import UndecodableError, check_encoding, file_name
-from lmpipe.sources.gutenberg import BadBookError, Facts
+from lmpipe.sources.facts import Facts
+from lmpipe.sources.gutenberg import CREDIT, LICENCE_INSIDE, NOTE, BadBookError, Span
+from lmpipe.sources.headings import is_division
 from lmpipe.sources.limits import RecordTimeoutError, time_limit
 
 MAX_FILE_BYTES = 64 << 20
@@ -32,8 +34,9 @@ MEMBERS_PER_UNIT = 50
 
 CATALOGUE = re.compile(r"catalogue-\d+\.jsonl|.*\.rdf", re.IGNORECASE)
 
-CREDIT = re.compile("Produced by|Transcribe[dr]|This e?text was|E-?text prepared", re.IGNORECASE)
-"""How Gutenberg's volunteers begin the paragraph about themselves."""
+NOTE_HEADING = re.compile(NOTE, re.IGNORECASE)
+MAX_NOTE_CHARS = 20_000
+"""A transcriber's note is shorter: more text under such a heading is the book itself."""
 
 
 class NovelUnit(NamedTuple):
@@ -185,29 +188,50 @@ def member_labels(label: str, archive: Archive) -> dict[int, str]:
 
 
 def records(source: NovelsSource, book: Book, item: Item) -> Iterator[Record]:
-    """Yield front matter (number 00) and chapters (from 01) as documents, and the rest as a skip."""
+    """Yield front matter (number 00) and chapters (from 01) as documents, and the rest as skips."""
     if book.facts.copyrighted or item.facts.copyrighted:
         yield Skipped(reason="copyrighted")
         return
     facts = item.facts.filled(book.facts).filled(Facts(title=PurePosixPath(item.label).name))
-    offset = book.mark + len(book.raw[: book.start].encode(book.codec)) if book.plain else 0
+    for piece in pieces(book, item.origin):
+        yield piece if isinstance(piece, Skipped) else document(source, book, item, facts, piece)
+
+
+def pieces(book: Book, origin: Origin) -> Iterator[Piece | Skipped]:
+    """Cut a book into its chapters; what stands before the first of them is number 00."""
     number = itertools.count(1)
-    for chapter in chapters(book.raw, book.start, book.end, book.marked):
-        text = book.raw[chapter.start : chapter.end]
-        origin = item.origin
-        if book.plain and item.origin.offset == 0:
-            origin = Origin(item.origin.file, offset, len(text.encode(book.codec)))
-            offset += origin.length
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-        if chapter.heading:
-            piece = Piece(chapter.heading, next(number), text.strip("\n"), origin)
-            yield document(source, book, item, facts, piece)
+    for span in book.spans:
+        for chapter, place in located(book, span, origin):
+            text = LICENCE_INSIDE.sub(
+                "", book.raw[chapter.start : chapter.end].replace("\r\n", "\n").replace("\r", "\n")
+            )
+            if not chapter.heading:
+                yield from front_matter(text, place, 0 if span is book.spans[0] else next(number))
+            elif NOTE_HEADING.match(chapter.heading) and len(text) < MAX_NOTE_CHARS:
+                yield Skipped(reason="transcriber_note")
+            else:
+                yield Piece(chapter.heading, next(number), text.strip("\n"), place)
+
+
+def located(book: Book, span: Span, origin: Origin) -> Iterator[tuple[Chapter, Origin]]:
+    """Yield the chapters of a span with their places in the file: in bytes, where the text is the file."""
+    offset = book.mark + len(book.raw[: span.start].encode(book.codec)) if book.plain else 0
+    for chapter in chapters(book.raw, span.start, span.end, book.marked):
+        if book.plain and origin.offset == 0:
+            length = len(book.raw[chapter.start : chapter.end].encode(book.codec))
+            yield chapter, Origin(origin.file, offset, length)
+            offset += length
         else:
-            prose, rest = split_front_matter(text)
-            if len(prose) > MIN_CHAPTER_CHARS:
-                yield document(source, book, item, facts, Piece("front matter", 0, prose, origin))
-            if rest or len(prose) <= MIN_CHAPTER_CHARS:
-                yield Skipped(reason="front_matter")
+            yield chapter, origin
+
+
+def front_matter(text: str, place: Origin, number: int) -> Iterator[Piece | Skipped]:
+    """Keep the prose of what stands before the first chapter; count the rest as a skip."""
+    prose, rest = split_front_matter(text)
+    if len(prose) > MIN_CHAPTER_CHARS:
+        yield Piece("front matter", number, prose, place)
+    if rest or len(prose) <= MIN_CHAPTER_CHARS:
+        yield Skipped(reason="front_matter")
 
 
 def document(source: NovelsSource, book: Book, item: Item, facts: Facts, piece: Piece) -> Document:
@@ -215,7 +239,11 @@ def document(source: NovelsSource, book: Book, item: Item, facts: Facts, piece: 
     meta = {"work": f"{source.name}:{item.label}", "book": facts.title, "chapter": str(piece.number)}
     if book.codec != "utf-8":
         meta["encoding"] = book.codec
-    meta |= {name: value for name, value in (("author", facts.authors), ("rights", facts.rights)) if value}
+    meta |= {
+        name: value
+        for name, value in (("author", facts.authors), ("translator", facts.translators), ("rights", facts.rights))
+        if value
+    }
     return Document(
         native_id=f"{item.label}#{piece.number:02d}",
         title=f"{facts.title} - {piece.heading}",
@@ -243,4 +271,4 @@ def is_prose(block: str) -> bool:
     text = block.strip()
     if len(text) < 60 or text[-1] not in ".!?\"'”’。！？」』．":
         return False
-    return not (LATIN.match(text) or CHINESE.match(text) or CREDIT.match(text))
+    return not (is_division(text) or CREDIT.match(text))

@@ -114,7 +114,7 @@ def decode_raw(raw: Raw, encoding: str | None) -> tuple[str, str] | BadRecord:
     if raw.error is not None:
         return bad(raw, raw.error)
     try:
-        return decode(raw.data, encoding, raw.declared)
+        return decode(raw.data, encoding, raw.declared, mixed=True)
     except UndecodableError as error:
         return bad(raw, str(error))
 

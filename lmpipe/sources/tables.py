@@ -13,7 +13,7 @@ from lmpipe.document import BATCH_ROWS, RAW_BYTES, Origin, Record, Skipped
 from lmpipe.errors import InputError
 from lmpipe.settings import LocalSource
 from lmpipe.sources.encoding import UndecodableError, decode, file_name
-from lmpipe.sources.records import MAX_RECORD_BYTES, Raw, bad, codec_meta, lines, lookup, make
+from lmpipe.sources.records import CHUNK, MAX_RECORD_BYTES, Raw, bad, codec_meta, lines, lookup, make
 
 MAX_COLUMNS = 100
 """Columns remembered and named in a message; data used as keys must not fill memory."""
@@ -44,6 +44,13 @@ def check_columns(source: LocalSource, path: Path, found: Collection[str], only_
             )
 
 
+def check_twice(source: LocalSource, path: Path, columns: list[str]) -> None:
+    """Raise InputError when a mapped column is there twice: nobody knows which one is meant."""
+    twice = sorted({column for column in mapping(source).values() if columns.count(column) > 1})
+    if twice:
+        raise InputError(f"source {source.name}: {path.name}: columns {twice} are there twice. Rename one in the file.")
+
+
 # CSV
 
 
@@ -64,8 +71,9 @@ def read_csv(source: LocalSource, path: Path) -> Iterator[Record]:
         yield bad(fed[0], fed[0].error)
     elif columns:
         check_columns(source, path, columns)
+        check_twice(source, path, columns)
     fed.clear()
-    reader = csv.reader(feed, delimiter=separator, quoting=quoting)
+    reader = csv.reader(feed, delimiter=separator, quoting=quoting, strict=True)  # else an open quote ends at the end
     while True:
         try:
             row = next(reader, None)
@@ -73,7 +81,7 @@ def read_csv(source: LocalSource, path: Path) -> Iterator[Record]:
                 return
             record = csv_record(source, join(fed), columns, row)
         except csv.Error as error:
-            record = bad(join(fed), f"not valid CSV: {error}")
+            record = bad(join(fed), f"not valid CSV: {error}; {len(fed)} lines from here are lost")
         fed.clear()
         yield record
 
@@ -134,13 +142,40 @@ def parquet_units(source: LocalSource, path: Path) -> list[GroupUnit]:
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not readable as Parquet ({error}). Check format and paths.") from None
     check_columns(source, path, schema.names)
+    check_twice(source, path, schema.names)
+    check_paths(source, path, schema)
     column = mapping(source)["text"]
-    if column in schema.names and not holds_text(schema.field(column).type):
+    kind = column_type(schema, column)
+    assert kind is not None, "check_paths has found it"
+    if not holds_text(kind):
         raise InputError(
-            f"source {source.name}: {path.name}: column {column!r} is {schema.field(column).type}; expected strings."
-            " Map text to another."
+            f"source {source.name}: {path.name}: column {column!r} is {kind}; expected strings. Map text to another."
         )
     return [GroupUnit(str(path), group) for group in range(groups)]
+
+
+def column_type(schema: pa.Schema, column: str) -> pa.DataType | None:
+    """Find the type of a column, or of the field inside structs that a dotted path names; None for no such field."""
+    if column in schema.names:
+        return schema.field(column).type
+    first, *rest = column.split(".")
+    kind = schema.field(first).type
+    for part in rest:
+        if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:
+            return None
+        kind = kind.field(part).type
+    return kind
+
+
+def check_paths(source: LocalSource, path: Path, schema: pa.Schema) -> None:
+    """Raise InputError when a dotted path leads nowhere."""
+    for field, column in mapping(source).items():
+        if column_type(schema, column) is None:
+            kind = schema.field(column.partition(".")[0]).type
+            raise InputError(
+                f"source {source.name}: {path.name}: no column {column!r} for {field}; found {kind}. Correct fields in"
+                " the recipe."
+            )
 
 
 def holds_text(kind: pa.DataType) -> bool:
@@ -155,7 +190,8 @@ def holds_text(kind: pa.DataType) -> bool:
 def read_parquet(source: LocalSource, unit: GroupUnit) -> Iterator[Record]:
     """Yield a record per row of the unit's row group, reading only the mapped columns."""
     path = Path(unit.path)
-    with pq.ParquetFile(path) as file:
+    # without these two a row group's column is read as a whole, and some files are one row group
+    with pq.ParquetFile(path, buffer_size=CHUNK, pre_buffer=False) as file:
         names = set(file.schema_arrow.names)
         columns = sorted({c if c in names else c.partition(".")[0] for c in mapping(source).values()})
         group = file.metadata.row_group(unit.group)

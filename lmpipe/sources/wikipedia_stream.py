@@ -1,4 +1,4 @@
-"""Cut the bytes of a Wikipedia dump into pages: bz2 (multistream or not), gz, xz or plain XML, unit by unit.
+"""Cut the bytes of a Wikipedia dump into pages: bz2 (multistream or not), gz, xz, zstd or plain XML, unit by unit.
 
 A dump is never parsed as one XML document: its bytes are decompressed piece by piece and cut at
 <page ... </page> by searching. Memory is bounded by MAX_PAGE, whatever the file holds.
@@ -6,7 +6,7 @@ A dump is never parsed as one XML document: its bytes are decompressed piece by 
 A unit is a run of bz2 streams (Wikimedia's multistream files hold 100 pages in each) or a range of
 a plain file. A page belongs to the unit in which its first byte lies, and a unit reads on beyond
 its end to finish its last page. No page is thus lost or doubled, even in files whose streams are
-cut anywhere (pbzip2). A file of one bz2, gz or xz stream can only be read from its start: it is one
+cut anywhere (pbzip2). A file of one bz2, gz, xz or zstd stream can only be read from its start: it is one
 unit, for one worker, and a kill begins it again.
 """
 
@@ -20,6 +20,8 @@ from codecs import getincrementaldecoder
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
+
+import pyarrow as pa
 
 from lmpipe.document import RAW_BYTES, BadRecord, Origin
 from lmpipe.errors import InputError
@@ -45,8 +47,8 @@ PIECE = 1 << 20
 INPUT = 1 << 14
 """Compressed bytes per step: what is lost in front of damage is at most what one step makes."""
 
-UNSUPPORTED = {b"7z\xbc\xaf\x27\x1c": "7z", b"(\xb5/\xfd": "zstd", b"PK\x03\x04": "zip"}
-"""First bytes of archives that Python's standard library cannot stream."""
+UNSUPPORTED = {b"7z\xbc\xaf\x27\x1c": "7z", b"PK\x03\x04": "zip"}
+"""First bytes of archives whose members have no one order in which to stream them."""
 UTF16 = {b"\xff\xfe": "utf-16-le", b"<\0": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\0<": "utf-16-be"}
 """First two bytes of XML in UTF-16, with and without a byte order mark."""
 
@@ -57,7 +59,7 @@ AFTER_OPEN = b"> \t\r\n"
 """What tells <page> from <pages>."""
 
 
-Packing = Literal["bz2", "gz", "xz", "plain", "utf-16"]
+Packing = Literal["bz2", "gz", "xz", "zstd", "plain", "utf-16"]
 
 
 class Unit(NamedTuple):
@@ -114,7 +116,7 @@ def file_units(source: WikipediaSource, file: Path, index: Path | None) -> list[
     else:
         # UTF-16 is not cut: its offsets are counted in UTF-8, so nobody could say where a range begins.
         found = [Unit(file, (0,), size, packing)]
-    if packing in ("gz", "xz") or (packing == "bz2" and sum(len(unit.streams) for unit in found) == 1):
+    if packing in ("gz", "xz", "zstd") or (packing == "bz2" and sum(len(unit.streams) for unit in found) == 1):
         log.info("%s: one %s stream of %d bytes, so one unit for one worker", file.name, packing, size)
     return found
 
@@ -132,6 +134,8 @@ def packing_of(source: WikipediaSource, file: Path) -> Packing:
         return "gz"
     if head.startswith(b"\xfd7zXZ"):
         return "xz"
+    if head.startswith(b"(\xb5/\xfd"):
+        return "zstd"
     return "utf-16" if head[:2] in UTF16 else "plain"
 
 
@@ -164,6 +168,9 @@ def pieces(unit: Unit) -> Iterator[Piece]:
         elif unit.packing == "xz":
             with lzma.LZMAFile(file) as opened:
                 yield from transcoded(stream_pieces(opened, file))
+        elif unit.packing == "zstd":
+            with pa.CompressedInputStream(file, "zstd") as decompressed:
+                yield from transcoded(stream_pieces(decompressed, file, INPUT))
         else:
             yield from transcoded(plain_pieces(file, unit.streams[0]))
 
@@ -175,11 +182,13 @@ def plain_pieces(file: BinaryIO, start: int) -> Iterator[Piece]:
         start += len(data)
 
 
-def stream_pieces(opened: gzip.GzipFile | lzma.LZMAFile, file: BinaryIO) -> Iterator[Piece]:
-    """Decompress gz or xz from the start."""
+def stream_pieces(
+    opened: gzip.GzipFile | lzma.LZMAFile | pa.NativeFile, file: BinaryIO, step: int = PIECE
+) -> Iterator[Piece]:
+    """Decompress gz, xz or zstd from the start; zstd in small steps, for a step that meets damage is lost whole."""
     offset = 0
     try:
-        while data := opened.read1(PIECE):
+        while data := opened.read1(step):
             yield Piece(0, offset, data)
             offset += len(data)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:

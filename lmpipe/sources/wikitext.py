@@ -5,8 +5,9 @@ character: tags (wikitext_tags.py), brackets (wikitext_brackets.py), marks (quot
 entities; here) and lines (wikitext_lines.py). What most pages are full of never reaches Python
 code: "".join(PATTERN.split(text)) puts a group in place of each match without leaving C.
 
-Kept: prose, headings, list items, the words of links, formulas (<math>) as their TeX, <pre> and the
-in-line templates of wikitext_table.py. Dropped on purpose: tables, pictures with their
+Kept: prose, headings, list items, the words of links, formulas (<math>) as their TeX, <pre>, the in-line
+templates of wikitext_table.py and wikitext_local.py, and what the parser functions of wikitext_functions.py
+evaluate to. Dropped on purpose: tables, pictures with their
 captions, galleries, references, timelines, scores, program listings (<syntaxhighlight>), and
 templates nobody has written down there. What a dropped template leaves behind ("Albedo () or",
 " ,") is mended where the template stood (HOLE), and nowhere else: f() in prose stays.
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from lmpipe.sources.wikitext_brackets import Brackets
 from lmpipe.sources.wikitext_chinese import convert_page
 from lmpipe.sources.wikitext_lines import layout
-from lmpipe.sources.wikitext_marks import APOSTROPHE, HOLE, MARKS, PIPE
+from lmpipe.sources.wikitext_marks import APOSTROPHE, EQUALS, HOLE, MARKS, PIPE
 from lmpipe.sources.wikitext_names import CATEGORY_NAMES
 from lmpipe.sources.wikitext_tags import resolve_tags, unescaped
 from lmpipe.sources.wikitext_templates import Page
@@ -29,8 +30,6 @@ CATEGORY = re.compile(r"\[\[[ _]*(?:" + "|".join(sorted(CATEGORY_NAMES)) + r")[ 
 
 QUOTES = re.compile("''+")
 LONG_QUOTES = re.compile("''''+")
-QUOTE_TEXT = {4: "'", 5: "'''''"}
-"""What long runs of apostrophes mean: four are bold and one of text, five bold and italic, more are noise."""
 EXTERNAL = re.compile(
     r"\[(?:(?i:https?:|ftps?:|ircs?:|git:|svn:|gopher:)?//|(?i:mailto|news|tel|urn|geo):)[^\s\[\]]*+"
     r"([^\[\]\n]*+(?:\[[^\[\]\n]*+\][^\[\]\n]*+)?+)\]"
@@ -39,7 +38,7 @@ LEFT_OPENERS = re.compile(r"\[(?:[ \t]*\x03[ \t\x03]*)?\[")
 LEFT_CLOSERS = re.compile(r"\](?:[ \t]*\x03[ \t\x03]*)?\]")
 """Single brackets that meet, or will when the HOLE (\\x03) between them is mended."""
 MAGIC = re.compile(
-    r"__(?:NO|FORCE)?TOC__|__(?:NO)?(?:INDEX|EDITSECTION|GALLERY|TITLECONVERT|CONTENTCONVERT|TC|CC|NEWSECTIONLINK|GLOBAL)__"
+    r"__(?i:(?:NO|FORCE)?TOC)__|__(?:NO)?(?:INDEX|EDITSECTION|GALLERY|TITLECONVERT|CONTENTCONVERT|TC|CC|NEWSECTIONLINK|GLOBAL)__"
     r"|__(?:NEWSECTIONLINK|HIDDENCAT|DISAMBIG|STATICREDIRECT|EXPECTUNUSEDCATEGORY|EXPECTED_UNCONNECTED_PAGE)__"
     r"|__(?:KEIN_?INHALTSVERZEICHNIS|INHALTSVERZEICHNIS_?(?:ERZWINGEN)?|AUCUN(?:_?SOMMAIRE|E?TDM)|SOMMAIRE|TDM"
     r"|(?:SIN_?|NO)?TDC|SEM(?:TDC|SUM[AÁ]RIO)|(?:NESSUN_?|FORZA_?)?INDICE|(?:GEEN|FORCEER)?INHOUD|BEZ_?SPISU|SPIS)__"
@@ -104,8 +103,7 @@ def resolve_marks(text: str) -> str:
         text = without_quotes(text)
     if "__" in text:
         text = MAGIC.sub("", text)
-    if PIPE in text:
-        text = text.replace(PIPE, "|")
+    text = text.replace(PIPE, "|").replace(EQUALS, "=")
     if "&" in text:
         text = unescaped(text)
     return text.replace("\xa0", " ")
@@ -114,7 +112,7 @@ def resolve_marks(text: str) -> str:
 def without_quotes(text: str) -> str:
     """Remove the apostrophes that mean bold and italic."""
     if "''''" in text:
-        text = LONG_QUOTES.sub(lambda match: QUOTE_TEXT.get(len(match[0]), ""), text)
+        text = LONG_QUOTES.sub(long_quotes, text)
     out, done, place = [], 0, text.find("'''")
     while place >= 0:
         start, end = text.rfind("\n", 0, place) + 1, text.find("\n", place)
@@ -128,6 +126,12 @@ def without_quotes(text: str) -> str:
     return QUOTES.sub("", text).replace(APOSTROPHE, "'")
 
 
+def long_quotes(match: re.Match[str]) -> str:
+    """Four apostrophes are bold behind one of text; of more than five, the last five are bold and italic."""
+    shown = 1 if len(match[0]) == 4 else len(match[0]) - 5
+    return APOSTROPHE * shown + match[0][shown:]
+
+
 def apostrophe(line: str) -> int | None:
     """Find the apostrophe of l'''Avion'' that is text, as MediaWiki's doQuotes: only in a line that is unbalanced."""
     spans = [match.span() for match in QUOTES.finditer(line)]
@@ -135,6 +139,6 @@ def apostrophe(line: str) -> int | None:
     if bold % 2 == 0 or italic % 2 == 0:
         return None
     befores = [(start, line[max(start - 2, 0) : start]) for start, end in spans if end - start == 3]
-    letters = [start for start, before in befores if before[-1:].isalpha() and not before[:-1].strip()]
-    words = [start for start, before in befores if before[-1:].isalpha()]
-    return next(iter(letters or words), None)
+    letters = [start for start, before in befores if before[-1:] != " " and before[:-1] == " "]
+    words = [start for start, before in befores if before[-1:] != " "]
+    return (letters or words or [befores[0][0]])[0] if befores else None

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 
 from lmpipe.sources.wikitext_chinese import resolve_variant
-from lmpipe.sources.wikitext_marks import HOLE, LOST, PIPE
-from lmpipe.sources.wikitext_names import CATEGORY_NAMES, FILE_NAMES, words
+from lmpipe.sources.wikitext_marks import EQUALS, HOLE, LOST, PIPE
+from lmpipe.sources.wikitext_names import CATEGORY_NAMES, FILE_NAMES, MEDIA_NAMES, words
 from lmpipe.sources.wikitext_table import expand, is_shown, loss
 from lmpipe.sources.wikitext_templates import Page
 
@@ -23,6 +23,8 @@ INTERLANGUAGE = re.compile(r"(?:[a-z]{2,3}|simple)(?:-[a-z]{2,8})*|be-x-old")
 """Codes of other Wikipedias; a link [[de:...]] without a label goes to the margin, not the text."""
 MEDIA = words("jpg jpeg png gif svg tif tiff webp xcf djvu ogg oga ogv opus webm mp3 mp4 wav flac mid midi")
 """Endings of pictures and recordings, which are dropped in whatever namespace: small wikis' names are in no list."""
+PIPE_TRICK = re.compile(r"^:?[^:|()]*:(?! )|(?: ?[(（][^()（）]*[)）]|, [^,]*)$")
+"""What [[Help:Paris, Texas|]] and [[Mercury (planet)|]] hide of their target."""
 WHOLE = r"\{\{[^{}\[\]]*+\}\}|\[\[[^{}\[\]]*+\]\]"
 """A template or link with nothing nested in it."""
 BRACKETS = WHOLE + r"|\{\{+|\[\[+|\]\]|\n[ \t:*#]*+\{\||\n[ \t]*+\|\}(?!\})"
@@ -30,13 +32,15 @@ PLAIN_TOKEN = re.compile(rf"({BRACKETS}|\}}\}}+)")
 CHINESE_TOKEN = re.compile(rf"({BRACKETS}|\}}\}}+-?|\}}-|-\{{(?=[^{{]|\{{\{{))")
 NAME_END = re.compile(r"[|\n{}\[\]]")
 
+LINE_STARTS = frozenset("*#:;")
+"""What a template shows that begins with these gets a line of its own, as in MediaWiki (T2529)."""
 BRACES = frozenset(("{{", "{{{", "-{"))
 
 
 class Brackets:
     """The stack: for each open bracket its kind and the pieces of its content so far.
 
-    A | in such a piece separates arguments; one in what a closed bracket left is a PIPE.
+    A | or = in such a piece belongs to the arguments; those in what a closed bracket left are a PIPE and an EQUALS.
     """
 
     def __init__(self, page: Page) -> None:
@@ -98,6 +102,8 @@ class Brackets:
 
     def emit(self, text: str) -> None:
         """Append what a closed bracket left to the innermost open one."""
+        if "=" in text:
+            text = text.replace("=", EQUALS)
         self.frames[-1].append(text.replace("|", PIPE) if "|" in text else text)
 
     def open_braces(self, token: str) -> None:
@@ -117,7 +123,7 @@ class Brackets:
         """Jump over a template that will be dropped; where its name is not plain text, it may be shown."""
         following = self.tokens[self.place + 1]
         end = NAME_END.search(following)
-        if end is None or is_shown(following[: end.start()]) or not self.skip("{{"):
+        if end is None or is_shown(following[: end.start()], self.page) or not self.skip("{{"):
             return False
         self.emit(loss(following.split("|", 1)))
         return True
@@ -183,6 +189,8 @@ class Brackets:
         parts = content.split("|")
         text = expand(parts, self.page)
         self.shown += len(parts) > 1 and len(self.frames) == 1 and text not in (HOLE, LOST)
+        if text[0] in LINE_STARTS and self.frames[-1] and self.frames[-1][-1][-1:] != "\n":
+            return "\n" + text
         return text
 
     def open_link(self, token: str) -> None:
@@ -208,6 +216,10 @@ class Brackets:
                 self.emit("\n")
             else:
                 self.push("{|")
+                self.frames[-1].append("\n")
+                # What follows on its line are attributes.
+                _, end, cells = self.tokens[self.place + 1].partition("\n")
+                self.tokens[self.place + 1] = end + cells
         elif self.open["{|"]:
             self.pop("{|")
             self.emit("\n")
@@ -232,6 +244,8 @@ def link_text(parts: list[str]) -> str:
     namespace, colon, _ = target.partition(":")
     if colon:
         namespace = namespace.strip().lower().replace(" ", "_")
+        if namespace in MEDIA_NAMES:
+            return (parts[1] if len(parts) > 1 else target).strip() or HOLE
         if namespace in FILE_NAMES or namespace in CATEGORY_NAMES:
             return HOLE
         if namespace and target.count(":") == 1 and target.rpartition(".")[2].lower() in MEDIA:
@@ -239,4 +253,6 @@ def link_text(parts: list[str]) -> str:
         if len(parts) == 1 and INTERLANGUAGE.fullmatch(namespace):
             return HOLE
     label = "|".join(parts[1:]).strip("\n")
-    return label if label.strip() else target.lstrip(":#").strip()
+    if label.strip():
+        return label
+    return (PIPE_TRICK.sub("", target) if len(parts) == 2 else target).lstrip(":#").strip()

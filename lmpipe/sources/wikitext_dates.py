@@ -12,6 +12,8 @@ MONTHS = {
         "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
         "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
         "nl": "januari februari maart april mei juni juli augustus september oktober november december",
+        "pl": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+        "uk": "січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня",
         "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
     }.items()
 }
@@ -26,6 +28,8 @@ def date(arguments: Arguments, page: Page) -> str:
     year, month, day = arguments.get(1), arguments.get(2), arguments.get(3).lstrip("0")
     if len(day) > 2 and len(year) <= 2:
         year, day = day, year.lstrip("0")
+    if page.lang == "ko":
+        return year + "년" + (f" {month}월" if month else "") + (f" {day}일" if month and day else "")
     if page.lang in ("zh", "ja"):
         return year + (f"年{month}月" if month else "") + (f"{day}日" if month and day else "")
     names = MONTHS.get(page.lang, ())
@@ -52,6 +56,13 @@ def as_of(arguments: Arguments, page: Page) -> str:
 def death(arguments: Arguments, page: Page) -> str:
     """Show the second of the two dates of {{没年齢|1935|1|8|1977|8|16}}."""
     return date(Arguments(arguments.all()[3:6], {}), page) if len(arguments.all()) > 3 else date(arguments, page)
+
+
+def death_and_age(arguments: Arguments, page: Page) -> str:
+    """Show {{death date and age|2020|3|1|1950|6|15}} as "March 1, 2020 (aged 69)"."""
+    texts = arguments.all()
+    years = age(Arguments(texts[3:6] + texts[:3], {}), page)
+    return date(arguments, page) + (f" (aged {years})" if years and page.lang == "en" else "")
 
 
 def lifetime(arguments: Arguments, page: Page) -> str:

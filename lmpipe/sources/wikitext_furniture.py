@@ -19,7 +19,8 @@ REFERENCES = (
     r"|gutenberg author|librivox.*|internet archive.*|imdb.*|dmoz|curlie|sep|eb1911.*|catholic|acad|kotobank"
     r"|ծան.*|գիրք.*|հոդված.*|nūruodis|vcite.*|snf|bibliographical.*|biographical.*|archive\.today|naid|ndldc"
     r"|crd|iep|ethnologue.*|nhk.*|հսհ|վպե|ն|втвт.*|вт-.*|брэ|ռուսերեն գիրք|24hlm|pwre|msw3.*|inflation-fn"
-    r"|harv(?!txt).*|source|sources|isbn2?"
+    r"|harv(?!txt).*|source|sources|isbn2?|cytuj.*|odn|voetnoot.*|citeer.*|gr"
+    r"|չաշխատող.*|qref2|obra citada|chapitre|autorité"
 )
 """References, citations and catalogues."""
 EDITORS = (
@@ -41,7 +42,10 @@ EDITORS = (
     r"|精度|雑多.*|一次資料"
     r"|存命人物.*|参照方法|.*過剰|単一の出典|誰2|ページ番号|no footnotes|empty section|npov.*|after float"
     r"|pad|翻訳|selfref"
-    r"|update after"
+    r"|update after|or|qn|full|tone.*|要曖昧さ回避|nota disambigua|begriffsklärung.*|bron\?"
+    r"|нет аи|нет источник.*|кто\?|где\?|когда\?"
+    r"|carece de fontes|citaat nodig|fakt|doorverwijs.*|другие значения"
+    r"|falta referencia|cita requerida|출처 필요.*|다른 뜻.*"
 )
 """Notes for and by editors."""
 BOXES = (
@@ -58,7 +62,11 @@ BOXES = (
     r"|commonscat.*|表.*|特殊文字|multimedia|試聴|生物分類表|政治家|spaceflight crew|largest cities"
     r"|familytree.*|stack"
     r"|panorama|panoramys|align.*|aligned table|columns-start|flex-item.*|vertical images list"
-    r"|(?:half|double|triple) image.*|navigationsleiste.*|folgenleiste|panorama.*"
+    r"|(?:half|double|triple) image.*|colbegin"
+    r"|кол|конец кол|врезка|բազմապատիկ պատկերներ"
+    r"|ֆոտոշարք|հատված|սյուն|լեգենդ|gesprochene version|արտասանություն"
+    r"|պանորամա|երկակի պատկեր|բազմակի պատկեր|համայնապատկեր|государство"
+    r"|navigationsleiste.*|folgenleiste|panorama.*"
 )
 """What stands beside or below the text: boxes, pictures, charts, and the layout of columns."""
 LINKS = (
@@ -73,7 +81,9 @@ LINKS = (
     r"|find a grave|mathworld|planetmath|springer|mactutor.*|mathgenealogy|nlab|imslp|discogs.*|allcinema.*"
     r"|philpapers|inpho|govpubs|cia world factbook.*|worldcat.*|interwiki|incubator|see main|books-inline"
     r"|category see also|詳細記事|関連記事|別人|pathnav|for multi|mainarticle|more|elect|technical reasons"
-    r"|contains special characters"
+    r"|contains special characters|artigo principal"
+    r"|zie hoofdartikel|vedi anche|główny artykuł|osobny artykuł|подробно|см\. также"
+    r"|главная|본문.*|autres projets|interprogetto|entête label|անցում|appendix"
 )
 """Pointers to other pages and sites, navigation."""
 ICONS = (

@@ -24,9 +24,13 @@ HOLES = re.compile("\3[ \t\3]*\3")
 """Neighbouring holes; joined first, for the patterns below would try each of a long run in vain."""
 LISTED = re.compile("([,;，；、])(?: ?\3 ?[,;，；、])+")
 BEFORE_STOP = re.compile(" ?\3 ?(?=[,.;:!?)\\]，。；：！？、）」』》]|$)")
+BEFORE_END = re.compile("(?:[,;] |[，；、] ?)\3 ?(?=[.。])")
+"""A comma before what was the last of a list; one that touches a dropped note, as in verse, stays."""
 AFTER_OPEN = re.compile("(^|[(\\[（「『《“ ])\3 ?")
 WORD = re.compile(r"\w")
 LIST_MARKS = ("*", "#", ":", ";")
+DEFINITION = re.compile(r" *: +| +: *")
+"""What parts a term from its definition in "; term : definition"; a reader sees two lines."""
 MARKED = frozenset("*#:;=|-")
 """How a line may begin that is not prose."""
 
@@ -83,7 +87,10 @@ def heading_level(line: str) -> int:
 def shown_line(line: str) -> str:
     """Return what a reader sees of a line with marks; nothing of rules and leftovers of tables."""
     if line[:1] in LIST_MARKS:
+        is_term = line[0] == ";"
         line = line.lstrip("*#:; ")
+        if is_term and ":" in line:
+            line = DEFINITION.sub("\n", line, count=1)
     if line.startswith(("|", "----")):
         return ""
     if LOST in line:
@@ -99,7 +106,7 @@ def mended(line: str) -> str:
     if "(" in line or "（" in line:
         # Twice, because a bracket that vanishes is a hole in the bracket around it.
         line = BRACKETED.sub(mended_bracket, BRACKETED.sub(mended_bracket, line))
-    line = LISTED.sub(r"\1", HOLES.sub(HOLE, line))
+    line = BEFORE_END.sub("", LISTED.sub(r"\1", HOLES.sub(HOLE, line)))
     line = AFTER_OPEN.sub(r"\1", BEFORE_STOP.sub("", line)).replace(HOLE, "")
     return SPACES.sub(" ", line).strip()
 

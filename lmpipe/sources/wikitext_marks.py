@@ -13,4 +13,6 @@ PIPE = "\5"
 """A | that separates nothing."""
 APOSTROPHE = "\6"
 """An apostrophe that is text."""
-MARKS = "\1\2" + LOST + PIPE + APOSTROPHE
+EQUALS = "\7"
+"""An = that names no argument."""
+MARKS = "\1\2" + LOST + PIPE + APOSTROPHE + EQUALS

@@ -12,8 +12,8 @@ def pairs(text: str) -> dict[str, str]:
 
 
 FILE_NAMES = words(
-    "file image media 文件 图像 圖像 檔案 档案 图片 圖片 媒体 媒體 ファイル 画像 "
-    "メディア 파일 그림 datei bild fichier archivo imagen immagine ficheiro imagem "
+    "file image 文件 图像 圖像 檔案 档案 图片 圖片 ファイル 画像 "
+    "파일 그림 datei bild fichier archivo imagen immagine ficheiro imagem "
     "файл изображение зображення bestand afbeelding plik grafika fil soubor dosya "
     "resim tập_tin hình berkas gambar fájl kép fișier imagine tiedosto kuva αρχείο εικόνα ملف صورة پرونده "
     "تصویر קובץ תמונה fails attēls картинка պատկեր ֆայլ चित्र ไฟล์ ภาพ მედია ფაილი slika datoteka súbor "
@@ -23,6 +23,8 @@ FILE_NAMES = words(
     "fichièr imaxe ficheru immaggine skedë kuva bild dosya вобраз сүрәт rēs̩ sceadu billede файли rakstīņs"
 )
 """Lower-case names of the file namespace; in English everywhere, and in the wiki's own language."""
+MEDIA_NAMES = words("media 媒体 媒體 メディア 미디어 medien média медиа мультимедиа")
+"""Names of the links to a recording itself, whose label is shown: [[Media:a.ogg|listen]]."""
 CATEGORY_NAMES = words(
     "category 分类 分類 カテゴリ 분류 kategorie catégorie categoría categoria категория категорія categorie kategoria "
     "kategori thể_loại kategória luokka κατηγορία تصنيف رده קטגוריה kategorija կատեգորիա կատեգորիա kategoreja "
@@ -69,7 +71,8 @@ RUSSIAN = (
     "ar=араб.|zh=кит.|cs=чеш.|nl=нидерл.|en=англ.|fi=фин.|fr=фр.|de=нем.|el=греч.|grc=др.-греч.|he=ивр.|"
     "hi=хинди|hu=венг.|it=итал.|ja=яп."
     "|ko=кор.|la=лат.|fa=перс.|pl=польск.|pt=порт.|ro=рум.|sa=санскр.|es=исп.|sv=швед.|tr=тур.|uk=укр.|"
-    "be=белор.|tt=тат."
+    "be=белор.|tt=тат.|lt=лит.|lv=латыш.|et=эст.|ka=груз.|hy=арм.|no=норв.|da=дат.|bg=болг.|sr=серб.|hr=хорв.|"
+    "sk=словацк.|sl=словен.|kk=каз.|az=азерб.|uz=узб.|mn=монг.|vi=вьетн.|th=тайск.|yi=идиш|eo=эспер.|ca=кат."
 )
 SPANISH = (
     "ar=en árabe|zh=en chino|cs=en checo|nl=en neerlandés|en=en inglés|fr=en francés|de=en alemán|"
@@ -84,6 +87,27 @@ GERMAN = (
     "|it=italienisch|ja=japanisch|ko=koreanisch|la=lateinisch|fa=persisch|pl=polnisch|pt=portugiesisch|"
     "ru=russisch|es=spanisch"
     "|sv=schwedisch|tr=türkisch|hu=ungarisch|ro=rumänisch|uk=ukrainisch"
+)
+
+FRENCH = (
+    "ar=en arabe|zh=en chinois|cs=en tchèque|nl=en néerlandais|en=en anglais|de=en allemand|el=en grec|"
+    "grc=en grec ancien|he=en hébreu|hu=en hongrois|it=en italien|ja=en japonais|ko=en coréen|la=en latin|"
+    "fa=en persan|pl=en polonais|pt=en portugais|ro=en roumain|ru=en russe|es=en espagnol|sv=en suédois|"
+    "tr=en turc|uk=en ukrainien|br=en breton|oc=en occitan|ca=en catalan|eu=en basque"
+)
+PORTUGUESE = (
+    "ar=em árabe|zh=em chinês|cs=em checo|nl=em neerlandês|en=em inglês|fr=em francês|de=em alemão|el=em grego|"
+    "grc=em grego antigo|he=em hebraico|hu=em húngaro|it=em italiano|ja=em japonês|ko=em coreano|la=em latim|"
+    "fa=em persa|pl=em polonês|ro=em romeno|ru=em russo|es=em espanhol|sv=em sueco|tr=em turco|gl=em galego"
+)
+DUTCH = "en=Engels|fr=Frans|de=Duits|la=Latijn|grc=Oudgrieks|el=Grieks|es=Spaans|it=Italiaans|ru=Russisch|ja=Japans"
+UKRAINIAN = (
+    "en=англ.|de=нім.|fr=фр.|la=лат.|grc=дав.-гр.|el=грец.|ru=рос.|pl=пол.|it=італ.|es=ісп.|be=біл.|cs=чес.|"
+    "hu=угор.|ro=рум.|ja=яп.|zh=кит.|ar=араб.|he=івр.|tr=тур.|sv=швед.|nl=нід.|pt=порт.|lt=лит."
+)
+KOREAN = (
+    "en=영어|ja=일본어|zh=중국어|de=독일어|fr=프랑스어|la=라틴어|el=그리스어|grc=고대 그리스어|es=스페인어|"
+    "it=이탈리아어|ru=러시아어|ar=아랍어|he=히브리어|nl=네덜란드어|pt=포르투갈어|tr=튀르키예어|sv=스웨덴어|vi=베트남어|th=태국어|hi=힌디어"
 )
 
 EAST_ASIAN_UNITS = pairs(
@@ -102,6 +126,11 @@ LANGUAGES = {
         "ru": RUSSIAN,
         "es": SPANISH,
         "de": GERMAN,
+        "fr": FRENCH,
+        "pt": PORTUGUESE,
+        "nl": DUTCH,
+        "uk": UKRAINIAN,
+        "ko": KOREAN,
     }.items()
 }
 """The labels {{lang-xx}} puts before its text: wiki language, or Chinese variant, to language code to label."""

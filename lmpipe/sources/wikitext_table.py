@@ -4,15 +4,15 @@ A template that is not here is dropped: infoboxes, citations, navigation boxes, 
 """
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 
-from lmpipe.sources.wikitext_dates import age, as_of, century, date, death, lifetime, old_style
+from lmpipe.sources.wikitext_dates import age, as_of, century, date, death, death_and_age, lifetime, old_style
+from lmpipe.sources.wikitext_functions import FUNCTIONS
 from lmpipe.sources.wikitext_furniture import is_furniture
+from lmpipe.sources.wikitext_local import LOCAL, local_family
 from lmpipe.sources.wikitext_marks import HOLE, LOST
 from lmpipe.sources.wikitext_names import LANGUAGES
 from lmpipe.sources.wikitext_templates import (
-    Arguments,
     Page,
     Template,
     argument,
@@ -23,6 +23,7 @@ from lmpipe.sources.wikitext_templates import (
     columns,
     constant,
     coordinates,
+    density,
     enclosed,
     etymology,
     frac,
@@ -34,10 +35,13 @@ from lmpipe.sources.wikitext_templates import (
     isotope,
     korean,
     labelled,
+    lang,
+    lang_of,
     langx,
     last,
     listing,
     localized,
+    marriage,
     money,
     named_language,
     nihongo,
@@ -50,6 +54,8 @@ from lmpipe.sources.wikitext_templates import (
     ship,
     spaced,
     suffixed,
+    table,
+    us_code,
     val,
     verbatim,
 )
@@ -61,23 +67,21 @@ FRENCH_CENTURY = re.compile(r"([ivxlc]+)(er|e)(?: s)?( siècles?(?: (?:av|ap)\. 
 MAX_NAME = 100
 """Characters of a template's name that may be known, also a bound on what is remembered."""
 
-Function = Callable[[str, Arguments, Page], str]
-
 
 def expand(parts: list[str], page: Page) -> str:
     """Say what {{name|...}} shows; HOLE or LOST for a template that shows nothing here."""
-    template = find(parts[0])
+    template = find(parts[0], page)
     if template is not None:
         arguments = parse(parts[1:])
         return template(arguments, page) or (LOST if arguments.all() else HOLE)
     head, colon, first = parts[0].strip().partition(":")
     function = FUNCTIONS.get(head.lower()) if colon else None
-    return (function(first.strip(), parse(parts[1:]), page) or HOLE) if function else loss(parts)
+    return (function(first.strip(), parts[1:], page) or HOLE) if function else loss(parts)
 
 
-def is_shown(name: str) -> bool:
+def is_shown(name: str, page: Page) -> bool:
     """Tell whether a template may show anything."""
-    return find(name) is not None or name.strip().partition(":")[0].lower() in FUNCTIONS
+    return find(name, page) is not None or name.strip().partition(":")[0].lower() in FUNCTIONS
 
 
 def loss(parts: list[str]) -> str:
@@ -85,17 +89,18 @@ def loss(parts: list[str]) -> str:
     return LOST if len(parts) > 1 and not is_furniture(parts[0][:MAX_NAME]) else HOLE
 
 
-def find(name: str) -> Template | None:
+def find(name: str, page: Page) -> Template | None:
     """Find a template by its name as written; what is longer than a name is none."""
-    return found(name) if len(name) <= MAX_NAME else None
+    return found(name, page.lang) if len(name) <= MAX_NAME else None
 
 
 @lru_cache(maxsize=4096)
-def found(name: str) -> Template | None:
-    """Find a template by its name; remembered, for an article names the same few again and again."""
+def found(name: str, lang: str) -> Template | None:
+    """Find a template by its name, the wiki's own first; remembered, for an article names the same few again."""
     name = " ".join(name.replace("_", " ").split()).lower()
     name = name.removeprefix("template:").removeprefix("subst:")
-    return TEMPLATES.get(name) or family(name)
+    own = LOCAL.get(lang, {}).get(name) or local_family(name, lang)
+    return own or TEMPLATES.get(name) or family(name)
 
 
 def family(name: str) -> Template | None:
@@ -112,17 +117,12 @@ def family(name: str) -> Template | None:
     if not dash:
         return None
     if head == "lang" and len(code) > 1:
-        return lambda arguments, page: labelled(code, arguments.get(1, "text"), page)
-    if head in ("vol", "val") and 2 <= len(code) <= 4:  # {{lang-xx}} of the Latgalian and Latvian wikis
+        return lang_of(code)
+    if head in ("vol", "val") and 2 <= len(code) <= 8:  # {{lang-xx}} of the Latgalian and Latvian wikis
         return lambda arguments, page: labelled(code, arguments.get(1, "text"), page)
     if head in ("ipa", "ipac") and len(code) >= 2:
         return lambda arguments, page: f"[{arguments.get(1)}]" if arguments.get(1) else ""
     return argument(3, 1) if head == "link" else None
-
-
-def table(names: str, template: Template) -> dict[str, Template]:
-    """Enter one template under several names, separated by |."""
-    return dict.fromkeys(names.split("|"), template)
 
 
 TEMPLATES = {
@@ -172,13 +172,12 @@ TEMPLATES = {
     **table("cad|ca$|a$|aud", money("$")),
     # dates
     **table("as of|asof|as of now", as_of),
-    **table(
-        "birth date|birth-date|bda|birth date and age|birthdate|dob|death date|death-date|death date and age|dda", date
-    ),
+    **table("birth date|birth-date|bda|birth date and age|birthdate|dob|death date|death-date", date),
     **table(
         "start date|start date and age|start-date|end date|end-date|film date|release date|date|dts|startdate", date
     ),
     **table("生年月日と年齢|дата|生年月日|출생일|geboren|birth-date and age|fecha|fecha de nacimiento", date),
+    **table("death date and age|dda|death-date and age", death_and_age),
     **table("没年齢|死亡年月日と没年齢|没年月日", death),
     **table("bd|生卒", lifetime),
     **table("date-|date de naissance|date de décès|date de naissance-|jour", listing(" ")),
@@ -193,11 +192,11 @@ TEMPLATES = {
     **table("reign|r.", spaced("r.", "–")),
     **table("born|b.", spaced("b.")),
     **table("died|d.", spaced("d.")),
-    **table("marriage", argument(1)),
+    **table("marriage|married", marriage),
     **table("oldstyledate|old style date|os", listing(" ")),
     **table("year article|decade link|century link|years", argument(1)),
     # languages
-    **table("lang|lang2|native name|native phrase|langue|rtl-lang|wikt-lang|lang-x|外语|外語", last),
+    **table("lang|lang2|native name|native phrase|langue|rtl-lang|wikt-lang|lang-x|外语|外語", lang),
     # of the Japanese wiki; without arguments an icon elsewhere
     **table(
         "en|la|de|fr|es|it|pt|ru|el|nl|ko|ar|he|fa|sv|da|fi|pl|cs|hu|tr|uk|grc|sa|hi|th|vi|ja|ro|bg|sr|mn|fro", last
@@ -294,6 +293,20 @@ TEMPLATES = {
     **table("lit|literally|lit.", lambda arguments, page: f"lit. '{arguments.get(1)}'" if arguments.get(1) else "lit."),
     **table("gloss|single quotes", lambda arguments, page: f"'{arguments.get(1)}'" if arguments.get(1) else ""),
     **table("music", note),
+    **table("overunderset|overset|underset|nastaliq|nq|ws|wikisource inline|played years", argument(1)),
+    **table("vol.", spaced("vol.")),
+    **table("pop density|population density", density),
+    **table("dentalformula", lambda a, page: f"{a.get('upper', 1)} / {a.get('lower', 2)}"),
+    **table("epc article", lambda a, page: f"Article {a.get(1)} EPC"),
+    **table("epc rule", lambda a, page: f"Rule {a.get(1)} EPC"),
+    **table("pct rule", lambda a, page: f"Rule {a.get(1)} PCT"),
+    **table("epc 1973 rule", lambda a, page: f"Rule {a.get(1)} EPC 1973"),
+    **table("uscsub|usc|usc2|合衆国法典", us_code),
+    **table("qref|quran|cite quran", lambda a, page: "Quran " + ":".join(a.all()[:2])),
+    **table("jupiter mass", suffixed(" MJ")),
+    **table("earth mass", suffixed(" M🜨")),
+    **table("post-nominals|postnominals|post nominals", listing(" ")),
+    **table("dp|lcons|lvow|dwarf planet", argument(1)),
     # punctuation
     **table("'|apostrophe", constant("'")),
     **table("'s", constant("'s")),
@@ -325,19 +338,10 @@ TEMPLATES = {
     **{name: constant(name) for name in ("er", "re", "nd", "1er", "1re", "ier", "ire", "iie", "iiie", "ive", "xxe")},
     **table("m.|mm.", constant("M.")),
     **table("mme", constant("Mme")),
+    **table("sitename", constant("Wikipedia")),
     **table("l4", constant("L4")),
     **table("l5", constant("L5")),
     # magic words
     **table("pagename|fullpagename|basepagename|subpagename|title", lambda arguments, page: page.title),
 }
 """Lower-case template name to what it shows."""
-
-FUNCTIONS: dict[str, Function] = {
-    "lc": lambda text, arguments, page: text.lower(),
-    "uc": lambda text, arguments, page: text.upper(),
-    "ucfirst": lambda text, arguments, page: text[:1].upper() + text[1:],
-    "lcfirst": lambda text, arguments, page: text[:1].lower() + text[1:],
-    "formatnum": lambda text, arguments, page: localized(text, page),
-    "plural": lambda text, arguments, page: arguments.get(1) if text == "1" else arguments.get(2, 1),
-}
-"""Parser functions, {{name:text|arguments}}."""

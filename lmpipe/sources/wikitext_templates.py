@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lmpipe.sources.wikitext_marks import HOLE, LOST
 from lmpipe.sources.wikitext_names import LANGUAGES, words
-from lmpipe.sources.wikitext_units import grouped, number
+from lmpipe.sources.wikitext_units import convert, grouped, number
 
 BLANK = " \t\n" + LOST
 """What an argument may be made of and still say nothing."""
@@ -61,8 +61,9 @@ class Arguments:
             text = self.named.get(str(key), "")
             if not text and isinstance(key, int) and key <= len(self.positional):
                 text = self.positional[key - 1]
-            if text := text.strip(BLANK):
-                return text
+            if shown := text.strip(BLANK):
+                # {{no col break|\n== Heading ==}}: other marks of lines get their line from Brackets.template.
+                return "\n" + shown if shown[0] == "=" and text[0] == "\n" else shown
         return ""
 
     def all(self) -> list[str]:
@@ -72,6 +73,11 @@ class Arguments:
 
 
 Template = Callable[[Arguments, Page], str]
+
+
+def table(names: str, template: Template) -> dict[str, Template]:
+    """Enter one template under several names, separated by |."""
+    return dict.fromkeys(names.split("|"), template)
 
 
 def parse(parts: list[str]) -> Arguments:
@@ -118,13 +124,60 @@ def labelled(code: str, text: str, page: Page) -> str:
     """Show {{lang-de|Wort}} as "German: Wort"; the label as the wiki's language has it."""
     names = LANGUAGES.get(page.variant if page.lang == "zh" else page.lang, {})
     name = names.get(code.removesuffix("-short")) or names.get(code.partition("-")[0])
-    colon = {"zh": "：", "ru": " ", "de": " "}.get(page.lang, ": ")
+    colon = {"zh": "：", "ru": " ", "uk": " ", "de": " ", "fr": " : "}.get(page.lang, ": ")
     return f"{name}{colon}{text}" if name and text else text
 
 
 def langx(arguments: Arguments, page: Page) -> str:
-    """Show {{langx|de|Wort}}."""
-    return labelled(arguments.get(1), arguments.get(2, "text"), page)
+    """Show {{langx|de|Wort}}; in English with what follows it."""
+    return labelled(arguments.get(1), arguments.get(2, "text"), page) + glossed(arguments, page, 3)
+
+
+def lang_of(code: str) -> Template:
+    """Make a template that shows {{lang-de|Wort}}."""
+    return lambda arguments, page: labelled(code, arguments.get(1, "text"), page) + glossed(arguments, page, 2)
+
+
+def glossed(arguments: Arguments, page: Page, place: int) -> str:
+    """Write what {{langx|ru|Москва|Moskva|Moscow}} shows behind its text, from the argument at `place` on."""
+    if page.lang != "en" or not arguments.get(place - 1, "text"):
+        return ""
+    roman, meaning = arguments.get("translit", place), arguments.get("lit", "translation", place + 1)
+    return (f", romanized: {roman}" if roman else "") + (f", lit. '{meaning}'" if meaning else "")
+
+
+def lang(arguments: Arguments, page: Page) -> str:
+    """Show {{lang|la|carpe diem|lit=seize the day}}."""
+    meaning = arguments.get("lit") if page.lang == "en" else ""
+    return last(arguments, page) + (f" (lit. '{meaning}')" if meaning else "")
+
+
+def marriage(arguments: Arguments, page: Page) -> str:
+    """Show {{marriage|Jane Doe|1990|2020|died}} as "Jane Doe (m. 1990; died 2020)"."""
+    name, begun, ended = (arguments.get(key) for key in (1, 2, 3))
+    reason = arguments.get("reason", "end", 4).lower()
+    reason = {"": "div.", "divorced": "div.", "divorce": "div.", "widowed": "wid.", "died": "d.", "death": "d."}.get(
+        reason, reason
+    )
+    inner = "; ".join(text for text in (begun and f"m. {begun}", ended and f"{reason} {ended}") if text)
+    return f"{name} ({inner})" if name and inner else name or inner
+
+
+def us_code(arguments: Arguments, page: Page) -> str:
+    """Show {{uscsub|18|3553|a}} as "18 U.S.C. § 3553(a)"."""
+    title, section, *parts = [*arguments.all(), "", ""]
+    return f"{title} U.S.C. § {section}" + "".join(f"({part})" for part in parts if part)
+
+
+def density(arguments: Arguments, page: Page) -> str:
+    """Show {{pop density|4262635|634658|km2|sqmi|prec=1}} as the quotient and its unit."""
+    people, area = number(arguments.get(1)), number(arguments.get(2))
+    if people is None or not area:
+        return ""
+    decimals = arguments.get("prec")
+    value = f"{people / area:.{int(decimals) if decimals in tuple('0123456789') else 0}f}"
+    units = ["/" + unit for unit in arguments.all()[2:4]]
+    return convert([value, *units], {"abbr": "on"}, page.lang)
 
 
 def nihongo(arguments: Arguments, page: Page) -> str:
@@ -241,9 +294,10 @@ def money(symbol: str) -> Template:
 
 
 def reading(arguments: Arguments, page: Page) -> str:
-    """Show {{読み仮名|漢字|かんじ}} as 漢字（かんじ）."""
-    rest = "、".join(arguments.all()[1:])
-    return f"{arguments.get(1)}（{rest}）" if rest else arguments.get(1)
+    """Show {{読み仮名|漢字|かんじ}} as 漢字（かんじ）; in Korean with narrow brackets."""
+    comma, left, right = (", ", "(", ")") if page.lang == "ko" else ("、", "（", "）")
+    rest = comma.join(arguments.all()[1:])
+    return arguments.get(1) + (left + rest + right if rest else "")
 
 
 def named_language(arguments: Arguments, page: Page) -> str:
@@ -282,9 +336,11 @@ def localized(text: str, page: Page) -> str:
 
 def french_unit(arguments: Arguments, page: Page) -> str:
     """Show {{unité|93|km}} as "93 km", and its power of ten."""
-    value, *units = arguments.all() or [""]
+    value, *units = [text.strip() for text in arguments.positional] or [""]
     power = f"×10{raised(arguments.get('e'))}" if arguments.get("e") else ""
-    return localized(value, page) + power + "".join(" " + unit for unit in units[:1])
+    # Each unit is followed by its exponent, which may be empty: {{unité|5|m||s|-1}}.
+    named = (unit + raised(exponent) for unit, exponent in zip(units[::2], [*units[1::2], ""], strict=False) if unit)
+    return " ".join([localized(value, page) + power, *named])
 
 
 def etymology(arguments: Arguments, page: Page) -> str:

@@ -36,7 +36,7 @@ SURE = 0.65
 LETTERS = re.compile(r"[^\W\d_]")
 HAN = "\u3005\u3400-\u9fff\U00020000-\U0003ffff"
 BY_SCRIPT = (
-    ("ja", re.compile("[\u3040-\u30ff]"), 0.05),
+    ("ja", re.compile("[\u3040-\u30fa\u30fc-\u30ff]"), 0.05),  # without U+30FB, which parts foreign names in Chinese
     ("ko", re.compile("[\uac00-\ud7af\u1100-\u11ff]"), 0.3),
     ("zh", re.compile(f"[{HAN}]"), 0.3),
     ("th", re.compile("[\u0e00-\u0e7f]"), 0.3),

@@ -1,28 +1,33 @@
 """Repair a text by a short list of named rules, in a fixed order, so that what is measured is what was meant.
 
-The order matters: line ends first, since mojibake is undone line by line (ftfy undoes a line as a whole
-or not at all; only where its badness test says so); then Unicode composition and the ligatures that
-a PDF left; then escape sequences, invisible characters and blanks. Characters keep their identity: a
-full-width digit stays a digit (a table that is copied between projects turns １ into a quotation mark),
-curly quotes stay curly, Chinese stays Chinese. Unwrapping is separate, since only some sources are
-hard-wrapped. Most text needs no repair, so each rule first asks in native code whether there is any.
+The order matters: mojibake first and line by line (ftfy undoes a line as a whole or not at all; only where its
+badness test says so), since the bytes of a broken character look like line ends, soft hyphens and blanks; then
+line ends, escape sequences and invisible characters; then the ligatures that a PDF left and Unicode composition,
+which must see the letters side by side; blanks last. Characters keep their identity: a full-width digit stays a
+digit (a table that is copied between projects turns １ into a quotation mark), curly quotes stay curly, Chinese
+stays Chinese. Unwrapping is separate (unwrap.py), since only some sources are hard-wrapped. Most text needs no
+repair, so each rule first asks in native code whether there is any.
 """
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 
 import ftfy
 from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from ftfy.fixes import remove_terminal_escapes
 
 LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+MOJIBAKE_LINES = re.compile("(\r\n?|\n|(?<![\x80-\x84\x86-\xff])\x85(?![ \t\xa0]))")
+"""Line ends among which U+0085 counts only where it is neither a byte of a broken character nor the ellipsis of
+Windows-1252, which a blank follows."""
 INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u00ad\u061c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+    "\ufff9-\ufffb]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b+"
 )
 """Control characters, soft hyphen, zero-width space, direction marks, byte order marks. The joiners
-U+200C and U+200D stay: Persian and emoji need them."""
+U+200C and U+200D stay: Persian, Hindi and emoji need them; so does a zero-width space behind a Thai, Lao, Khmer
+or Burmese letter, where it parts words."""
 ODD_BLANK = "\t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 ODD = re.compile(f"[{ODD_BLANK}]")
 BLANKS = re.compile(f"[{ODD_BLANK}][{ODD_BLANK} ]*| [{ODD_BLANK} ]+")
@@ -35,10 +40,6 @@ LIGATURES = dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "
 LIGATURE = re.compile("[ﬀ-ﬆ]")
 LINE_EDGES = re.compile(" +\n *|\n +")
 BLANK_LINES = re.compile("\n{3,}")
-PARAGRAPH = re.compile(r"\n[ \t]*\n")
-WRAPPED_WIDTH = 45
-"""Characters: a paragraph whose lines but the last are all at least this long was wrapped by a
-program; verse and lists are shorter. Gutenberg wraps at 65 to 75 columns."""
 
 
 def line_ends(text: str) -> str:
@@ -52,9 +53,9 @@ def mojibake(text: str) -> str:
     """Undo lines that were decoded with the wrong codec (ftfy.fix_encoding), where ftfy thinks they were."""
     if text.isascii() or not SUSPECT.search(text):
         return text
-    return "\n".join(
-        ftfy.fix_encoding(line) if not line.isascii() and is_bad(line) else line for line in text.split("\n")
-    )
+    lines = MOJIBAKE_LINES.split(text)  # every second one is a line end
+    lines[::2] = [ftfy.fix_encoding(line) if not line.isascii() and is_bad(line) else line for line in lines[::2]]
+    return "".join(lines)
 
 
 def composition(text: str) -> str:
@@ -86,43 +87,17 @@ def blanks(text: str) -> str:
     return (BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text).strip()
 
 
-UNICODE_RULES: tuple[Callable[[str], str], ...] = (line_ends, mojibake, composition, ligatures)
-WHITESPACE_RULES: tuple[Callable[[str], str], ...] = (line_ends, escapes, invisible, blanks)
-
-
-def unwrap(text: str) -> str:
-    """Join the hard-wrapped lines of prose paragraphs; leave verse, lists and headings alone.
-
-    A paragraph counts as wrapped prose when it has no indented line but its first, every line
-    except the last is at least WRAPPED_WIDTH characters long, and it is no verse of long lines.
-    """
-    return "\n\n".join(unwrap_paragraph(p) for p in PARAGRAPH.split(line_ends(text)))
-
-
-def unwrap_paragraph(paragraph: str) -> str:
-    """Join one paragraph's lines where they were wrapped by a program."""
-    lines = paragraph.strip("\n").split("\n")
-    if len(lines) < 2 or any(line[:1] in " \t\u3000" for line in lines[1:]):
-        return paragraph
-    if any(len(line) < WRAPPED_WIDTH for line in lines[:-1]) or is_verse(lines):
-        return paragraph
-    return " ".join(line.strip() for line in lines)
-
-
-def is_verse(lines: Sequence[str]) -> bool:
-    """Say whether every line begins with a capital, and one ends where the next one's first word had room."""
-    width = max(map(len, lines))
-    ragged = any(
-        len(line) + 1 + len(after.split(None, 1)[0]) <= width for line, after in pairwise(lines) if after.strip()
-    )
-    return ragged and all(line.lstrip("\"'“‘«(_")[:1].isupper() for line in lines)
+RULES: tuple[Callable[[str], str], ...] = (mojibake, line_ends, escapes, invisible, ligatures, composition, blanks)
+"""All rules, in order."""
+UNICODE_RULES = frozenset([mojibake, ligatures, composition])
+WHITESPACE_RULES = frozenset([line_ends, escapes, invisible, blanks])
 
 
 def normalize(text: str, *, unicode: bool = True, whitespace: bool = True) -> tuple[str, list[str]]:
     """Apply the rules in order; return the text and the names of the rules that changed it."""
-    rules = (UNICODE_RULES if unicode else ()) + (WHITESPACE_RULES if whitespace else ())
+    chosen = (UNICODE_RULES if unicode else frozenset()) | (WHITESPACE_RULES if whitespace else frozenset())
     changed = []
-    for rule in rules:
+    for rule in (rule for rule in RULES if rule in chosen):
         repaired = rule(text)
         if repaired != text:
             changed.append(rule.__name__)

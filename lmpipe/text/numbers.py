@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from datetime import date
 
-RUN = re.compile(r"[0-9](?:[ \u00a0.\-\u2010-\u2013/()]{0,2}+[0-9]){6,}+")
-"""Seven digits and more with at most two separators between; possessive, so linear on any input."""
+RUN = re.compile(r"[0-9](?:(?: ?/ |[ \u00a0.\-\u2010-\u2013/()]{0,2}+)[0-9]|\) / [0-9]){6,}+")
+"""Seven digits and more with at most two separators between, or the German ` / `; possessive, so linear on any
+input."""
 BEFORE = 14
 """Characters before a run where a form may begin: `GB82 WEST `, `+`, `(`."""
 AFTER = 3
@@ -33,8 +34,11 @@ ISSUERS = (
     (re.compile(r"35(?:2[89]|[3-8])"), (16,)),
     (re.compile(r"30[0-5]|36|3[89]"), (14,)),
     (re.compile(r"62"), (16, 17, 18, 19)),
+    (re.compile(r"5018|502[0-9]|5038|5[6-8]|6304|67[0-9]"), (16, 18, 19)),
+    (re.compile(r"5019"), (16,)),
 )
-"""Visa, Mastercard, American Express, Discover, JCB, Diners, UnionPay: first digits and lengths (ISO/IEC 7812)."""
+"""Visa, Mastercard, American Express, Discover, JCB, Diners, UnionPay, Maestro, Dankort: first digits and lengths
+(ISO/IEC 7812)."""
 
 IBAN_LENGTHS = {
     code: length
@@ -54,11 +58,12 @@ IBAN_REST = {
 """What follows country and check digits, by the length of the whole."""
 
 SSN = re.compile(
-    r"(?<![0-9A-Za-z.\-])(?!000|666|9)[0-9]{3}(?P<by>-?)(?!00)[0-9]{2}(?P=by)(?!0000)[0-9]{4}(?![0-9A-Za-z]|[.\-][0-9])"
+    r"(?<![0-9A-Za-z.\-])(?!000|666|9)[0-9]{3}(?P<by>[ .\-]?)(?!00)[0-9]{2}(?P=by)(?!0000)[0-9]{4}"
+    r"(?![0-9A-Za-z]|[.\-][0-9])"
 )
 """Areas 000, 666 and 900-999, group 00 and serial 0000 are never given out (SSA)."""
 SSN_WORD = re.compile(r"(?:\bSSN|social security)[^\n0-9]{0,20}$", re.IGNORECASE)
-"""Nine digits without hyphens are a social security number only behind this."""
+"""Nine digits without hyphens (219 09 9998) are a social security number only behind this."""
 
 CN_ID = re.compile(r"(?<![0-9A-Za-z.])[1-9][0-9]{16}[0-9Xx](?![0-9A-Za-z])")
 CN_PROVINCE = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]")
@@ -73,9 +78,11 @@ CN_MOBILE = re.compile(
 )
 
 SEPARATOR = r"[ \u00a0.\-\u2010-\u2013/]"
+BETWEEN = rf"(?: / |{SEPARATOR}{{0,2}})"
+"""What may part two digits."""
 PHONES = (
     # international: + and a country code, 8 to 15 digits in all (ITU-T E.164)
-    re.compile(rf"(?<![0-9A-Za-z+])\+[1-9](?:{SEPARATOR}{{0,2}}\(?[0-9]\)?){{7,14}}(?![0-9A-Za-z])"),
+    re.compile(rf"(?<![0-9A-Za-z+])\+[1-9](?:{BETWEEN}\(?[0-9]\)?){{7,14}}(?![0-9A-Za-z])"),
     # North America: area and exchange begin with 2-9 and do not end in 11; blanks alone do not make a telephone number
     re.compile(
         r"(?<![0-9A-Za-z(])(?:1[ .\-])?\((?!.11)[2-9][0-9]{2}\)[ .\-]?(?!.11)[2-9][0-9]{2}[ .\-][0-9]{4}"
@@ -85,9 +92,11 @@ PHONES = (
         r"(?<![0-9A-Za-z.\-/_])(?:1[ .\-])?(?!.11)[2-9][0-9]{2}(?P<by>[.\-])(?!.11)[2-9][0-9]{2}(?P=by)[0-9]{4}"
         r"(?![0-9A-Za-z]|[.\-][0-9])"
     ),
-    # a trunk zero, area and subscriber: 9 to 12 digits, which dates, times and ISSNs do not have
+    # a trunk zero, area and subscriber: 9 to 12 digits, which dates, times and ISSNs do not have; 3-2-4 is an American
+    # social security number
     re.compile(
-        rf"(?<![0-9A-Za-z.,\-/(_])(?<![0-9][ \-])\(?0[1-9][0-9]{{1,4}}(?:\){SEPARATOR}{{0,2}}|{SEPARATOR}{{1,2}})"
+        rf"(?<![0-9A-Za-z.,\-/(_])(?<![0-9][ \-])(?!0[0-9]{{2}}[ \-][0-9]{{2}}[ \-][0-9]{{4}}(?![ \-]?[0-9]))"
+        rf"\(?0[1-9][0-9]{{1,4}}(?:\)?(?: / |{SEPARATOR}{{1,2}})|\))"
         r"[0-9]{2,8}(?:[ \-][0-9]{2,8}){0,3}(?![0-9A-Za-z]|[.,\-/][0-9])"
     ),
     # France: five pairs
@@ -162,7 +171,7 @@ def identities(text: str, first: int, last: int, before: str) -> Iterator[Found]
     for match in CN_MOBILE.finditer(text, max(0, first - 3), last):
         yield "cn_mobile", match.start(), match.end()
     for match in SSN.finditer(text, first, last):
-        if match["by"] or SSN_WORD.search(before):
+        if match["by"] == "-" or SSN_WORD.search(before):
             yield "ssn", match.start(), match.end()
 
 

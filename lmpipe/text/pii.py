@@ -30,9 +30,10 @@ class Span(NamedTuple):
 
 
 EMAIL_DOMAIN = re.compile(
-    r"@((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8}([A-Za-z]{2,24}))(?![A-Za-z0-9_\-@])"
+    r"@((?:[A-Za-z0-9À-ɏ](?:[A-Za-z0-9À-ɏ\-]{0,61}[A-Za-z0-9À-ɏ])?\.){1,8}([A-Za-z]{2,24}))(?![A-Za-z0-9_\-@])"
 )
-"""From the '@' on, so that the scan is a search for one character."""
+"""From the '@' on, so that the scan is a search for one character; Latin letters with accents (IDN) too, but no
+Chinese ones, which stand beside addresses without a blank."""
 EMAIL_LOCAL = re.compile(r"[A-Za-z0-9_%+\-](?:\.?[A-Za-z0-9!#$&'*_%+/=?^`{|}~\-]){0,63}")
 """Matched on the reversed text before the '@'."""
 LOCAL_CHARS = 64
@@ -53,10 +54,14 @@ IPV4_AFTER = re.compile(r"[0-9A-Za-z_]|[.\-][0-9A-Za-z]")
 IPV6_SIGN = re.compile(r":[0-9A-Fa-f]{0,4}:")
 """The prefilter of IPv6: two colons with at most one group between them."""
 IPV6 = re.compile(r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![0-9A-Za-z_:])")
+IPV6_HEAD = re.compile(r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{0,4}:){2,6}\Z")
+"""What stands before the IPv4 address inside an IPv6 one: ::ffff: or 64:ff9b:: (RFC 4291, 2.2)."""
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """The only IPv6 range that is given out (IANA); it keeps out times, C++ names and dead::beef."""
 CONTEXT_CHARS = 12
 """Characters in front of an address that are looked at."""
+HEAD_CHARS = 31
+"""Characters of the longest IPV6_HEAD, and the one before it."""
 
 
 def find(text: str, kinds: Sequence[str] = PRIORITY) -> list[Span]:
@@ -94,7 +99,7 @@ def redact(text: str, spans: Sequence[Span]) -> str:
 
 
 def find_emails(text: str) -> Iterator[tuple[int, int]]:
-    """Yield e-mail addresses with a plain ASCII domain; user@localhost and @handle@server are none."""
+    """Yield e-mail addresses with a domain of Latin letters; user@localhost and @handle@server are none."""
     for match in EMAIL_DOMAIN.finditer(text):
         at = match.start()
         before = text[max(0, at - LOCAL_CHARS - 1) : at][::-1]
@@ -111,11 +116,17 @@ def find_addresses(text: str) -> Iterator[tuple[int, int]]:
     for match in IPV4.finditer(text):
         before = text[max(0, match.start() - CONTEXT_CHARS) : match.start()]
         if not IPV4_BEFORE.search(before) and not IPV4_AFTER.match(text, match.end()) and public_v4(match[0]):
-            yield match.span()
+            yield start_of_address(text, match.start()), match.end()
     if IPV6_SIGN.search(text):
         for match in IPV6.finditer(text):
             if public_v6(match[0]):
                 yield match.span()
+
+
+def start_of_address(text: str, start: int) -> int:
+    """Find where the IPv6 address begins whose last part is an IPv4 address, or where that one does."""
+    head = IPV6_HEAD.search(text, max(0, start - HEAD_CHARS), start) if text[start - 1 : start] == ":" else None
+    return head.start() if head else start
 
 
 def public_v4(address: str) -> bool:

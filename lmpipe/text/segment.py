@@ -6,8 +6,9 @@ at blanks, then each *distinct* run of signs is cut once, by a regular expressio
 English rules (8 of 49,700 tokens of BBC news differ), since the thresholds of filters were found with
 spaCy's words; spaCy does 0.45 MB/s, this 20. Marks are segments of their own. Chinese is cut by rjieba
 (Rust, 33 MB/s, the same cuts as jieba), with jieba's model for words that its dictionary lacks, as
-FineWeb2's thresholds were found with it. In scripts without blanks that have no segmenter here (kana and
-Han in Japanese, Thai, Lao, Khmer, Burmese) each character is a segment.
+FineWeb2's thresholds were found with it; full-width digits and letters are cut as if they were ASCII. In
+scripts without blanks that have no segmenter here (kana and Han in Japanese, Thai, Lao, Khmer, Burmese) each
+character is a segment.
 
 `words` lists the words of one text without the marks, and cuts Chinese by dictionary alone: it is what
 perplexities are divided by, so no model may have a say in it.
@@ -17,6 +18,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, pairwise
+from string import ascii_letters, digits
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +37,8 @@ MARKS = f"\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064
 LETTERS = f"(?:[^\\W{UNSPACED}][{MARKS}]*)+"
 WORD = re.compile(f"[{UNSPACED}]|{LETTERS}(?:['’](?:[^\\W_][{MARKS}]*)+)*")
 HAN = re.compile(f"[{HAN_CHARS}]")
+FULL_WIDTH = re.compile("[０-９Ａ-Ｚａ-ｚ]")
+HALF_WIDTH = {code + 0xFEE0: code for code in map(ord, ascii_letters + digits)}
 UNSPACED_LANGUAGES = frozenset(["zh", "ja", "th", "lo", "km", "my"])
 
 CORE = f"(?:[^\\W_{UNSPACED}][{MARKS}]*)+"
@@ -138,7 +142,12 @@ Cut = Callable[[Sequence[str], Numbers], tuple[Ints, Ints]]
 
 def cut_han(texts: Sequence[str], numbers: Numbers) -> tuple[Ints, Ints]:
     """Cut Chinese texts by dictionary and, for words it lacks, by jieba's model; blanks are left in."""
-    return number((rjieba.cut(text, hmm=True) for text in texts), numbers)
+    return number((rjieba.cut(half_width(text), hmm=True) for text in texts), numbers)
+
+
+def half_width(text: str) -> str:
+    """Write full-width digits and Latin letters as ASCII ones: jieba cuts ２０１２ into four words, 2012 into one."""
+    return text.translate(HALF_WIDTH) if FULL_WIDTH.search(text) else text
 
 
 def cut_runs(texts: Sequence[str], numbers: Numbers, rule: re.Pattern[str] = SEGMENT) -> tuple[Ints, Ints]:

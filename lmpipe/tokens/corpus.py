@@ -1,5 +1,6 @@
-"""Read the chosen documents: cleaned shards and their outcomes, side by side, row by row."""
+"""Read the chosen documents: cleaned shards and their outcomes, side by side, row by row, without what was cut."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmpipe.dataset import Manifest, inputs_of, read_batches
+from lmpipe.text.paragraphs import without
 
 
 class CorpusShard(NamedTuple):
@@ -16,24 +18,51 @@ class CorpusShard(NamedTuple):
 
     documents: Path
     outcomes: Path
+    cuts: Path | None
+    """The passages to leave out, where the recipe has such a stage."""
 
 
 def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
-    """Pair the cleaned shards of all sources, in order, with the shards of the split."""
+    """Pair the cleaned shards of all sources, in order, with the outcomes of the split, or of a stage behind it."""
     cleaned = [c for decided in inputs_of(chosen, "decide") for c in inputs_of(decided, "clean")]
     documents = [path for manifest in cleaned for path in manifest.paths("documents")]
     outcomes = chosen.paths("outcomes")
     assert len(documents) == len(outcomes), f"{len(documents)} cleaned shards, {len(outcomes)} shards of outcomes"
-    return [CorpusShard(*pair) for pair in zip(documents, outcomes, strict=True)]
+    made = [cut for manifest in (chosen, *inputs_of(chosen, "split")) for cut in inputs_of(manifest, "cuts")]
+    cuts: list[Path | None] = [path for cut in made for path in cut.paths("cuts")]
+    return [CorpusShard(*shard) for shard in zip(documents, outcomes, cuts or [None] * len(documents), strict=True)]
 
 
 def chosen_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
     """Stream the kept documents of a shard: id, source, lang, text, split, bytes, words."""
     outcomes = pq.read_table(shard.outcomes, columns=["id", "source", "lang", "split", "bytes", "words"])
     start = 0
-    for batch in read_batches(shard.documents, ["id", "text"]):
+    for batch in cleaned_batches(shard):
         beside = outcomes.slice(start, batch.num_rows)
         start += batch.num_rows
         assert beside["id"].combine_chunks().equals(batch.column("id")), f"{shard}: rows do not match"
         table = beside.append_column("text", batch.column("text"))
         yield from table.filter(pc.is_valid(table["split"])).combine_chunks().to_batches()
+
+
+def cleaned_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
+    """Stream id and text of all documents of a cleaned shard, without what was cut."""
+    cuts = read_cuts(shard.cuts) if shard.cuts is not None else {}
+    start = 0
+    for batch in read_batches(shard.documents, ["id", "text"]):
+        if cuts:
+            texts = [
+                without(text, cuts[row]) if row in cuts else text
+                for row, text in enumerate(batch.column("text").to_pylist(), start)
+            ]
+            batch = batch.set_column(1, "text", pa.array(texts, pa.string()))
+        start += batch.num_rows
+        yield batch
+
+
+def read_cuts(path: Path) -> dict[int, list[tuple[int, int]]]:
+    """Read a shard's cuts: row to spans."""
+    spans = defaultdict(list)
+    for row, *span in zip(*pq.read_table(path, columns=["row", "start", "end"]).to_pydict().values(), strict=True):
+        spans[row].append((span[0], span[1]))
+    return spans

@@ -1,34 +1,37 @@
-"""The tokenizer stage: learn a byte-level BPE from the training split, or take a ready tokenizer.json.
+"""The tokenizer stage: learn a tokenizer from a sample of the training split, or take a ready one.
 
-Learning is Hugging Face tokenizers' (deterministic in its input order); the sample is the training
-documents whose keyed hash lies under a bound, so that it needs no sort and no memory. Byte-level
-means that every byte of every text has tokens: nothing is ever out of vocabulary.
+A document is in the sample when its keyed hash lies under its source's bound, so that the sample needs no sort
+and no memory. Whatever the kind, the dataset holds one tokenizer.json that Hugging Face tokenizers reads.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tokenizers import models
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import TokenizerSettings
 from lmpipe.storage import replacing
 from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
+from lmpipe.tokens.learn import byte_level, learn_tokenizer
 
-VERSION = 1
-END_OF_TEXT = "<|endoftext|>"
-"""Separates documents, as in GPT-2; also what the first token of a document is conditioned on."""
+VERSION = 2
+PAIRS = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+"""How Hugging Face and OpenAI name the two files of a byte-level BPE."""
 
 
 class TokenizerUnit(NamedTuple):
     """The one unit's arguments."""
 
     shards: list[CorpusShard]
-    train_bytes: int
+    expected: dict[str, float]
+    """How often a document of each source is in the sample, on average."""
     settings: TokenizerSettings
     seed: int
 
@@ -41,56 +44,125 @@ def tokenizer(
     A settings.path is relative to `base`, the recipe's folder.
     """
     if settings.path is not None:
-        return adopt(base / settings.path, chosen.name, data, execution)
-    wanted = {"vocabulary": settings.vocabulary, "sample_bytes": settings.sample_bytes, "seed": seed}
+        return adopt(base / settings.path, settings.end_of_text, chosen.name, data, execution)
+    wanted = settings_dict(settings) | {"seed": seed}
     plan = Plan(stage="tokenizer", name=chosen.name, version=VERSION, settings=wanted, inputs=(chosen.reference,))
-    unit = TokenizerUnit(corpus_shards(chosen), chosen.counts["bytes.train"], settings, seed)
+    unit = TokenizerUnit(corpus_shards(chosen), expected_copies(chosen, settings), settings, seed)
     return build(plan, data, learn, [unit], execution)
 
 
-def adopt(path: Path, recipe: str, data: Path, execution: Execution) -> Manifest:
-    """Take a ready tokenizer.json into a dataset of its own.
+def adopt(path: Path, end_of_text: str, recipe: str, data: Path, execution: Execution) -> Manifest:
+    """Take a ready tokenizer into a dataset of its own: a tokenizer.json, or a folder with one or with a pair of PAIRS.
 
-    Raises InputError when it is no tokenizer.json or has no end-of-text token.
+    Raises InputError when it is none, or has no end-of-text token.
     """
-    if not path.is_file():
-        raise InputError(f"tokenizer.path: {path}: no such file. Name a tokenizer.json.")
-    end_of_text_id(path)
-    plan = Plan(stage="tokenizer", name=recipe, version=VERSION, settings={}, inputs=(file_input(path),))
-    return build(plan, data, copy_tokenizer, [path], execution)
+    files = tokenizer_files(path)
+    text = tokenizer_text(files, end_of_text)
+    end_of_text_id(json.loads(text), end_of_text, path)
+    inputs = tuple(file_input(file) for file in files)
+    settings = {"end_of_text": end_of_text}
+    plan = Plan(stage="tokenizer", name=recipe, version=VERSION, settings=settings, inputs=inputs)
+    return build(plan, data, copy_tokenizer, [text], execution)
 
 
-def copy_tokenizer(path: Path, output: UnitOutput) -> None:
-    """Copy a tokenizer.json into the dataset."""
-    save(path.read_text(encoding="utf-8"), output)
+def tokenizer_files(path: Path) -> tuple[Path, ...]:
+    """Find the one or two files of a ready tokenizer; raises InputError when there are none."""
+    if path.is_file():
+        return (path,)
+    for names in (("tokenizer.json",), *PAIRS):
+        found = tuple(path / name for name in names)
+        if all(file.is_file() for file in found):
+            return found
+    raise InputError(
+        f"tokenizer.path: {path}: no such file, and no folder with tokenizer.json, vocab.json and merges.txt, or"
+        " encoder.json and vocab.bpe. Name a tokenizer.json, or such a folder."
+    )
+
+
+def tokenizer_text(files: tuple[Path, ...], end_of_text: str) -> str:
+    """Read a tokenizer.json, or make one from a vocabulary and its merges."""
+    if len(files) == 1:
+        read_tokenizer(files[0])
+        return files[0].read_text(encoding="utf-8")
+    ids = read_json(files[0])
+    merges = read_merges(files[1], ids)
+    made = byte_level(models.BPE(vocab=ids, merges=merges))
+    if end_of_text in ids:
+        made.add_special_tokens([end_of_text])
+    text: str = made.to_str(pretty=False)
+    return text
+
+
+def read_merges(path: Path, ids: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Read a merges file; raises InputError for a line that is no merge of two tokens into a third."""
+    merges = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip() or (number == 1 and line.startswith("#version")):
+            continue
+        left, _, right = line.partition(" ")
+        if not {left, right, left + right} <= ids.keys():
+            raise InputError(
+                f"{path}: line {number}: expected two tokens of the vocabulary that make a third, found {line!r}."
+                " Name the files of one tokenizer."
+            )
+        merges.append((left, right))
+    return merges
+
+
+def copy_tokenizer(text: str, output: UnitOutput) -> None:
+    """Put a ready tokenizer into the dataset."""
+    save(text, output)
 
 
 def learn(unit: TokenizerUnit, output: UnitOutput) -> None:
-    """Train the byte-level BPE with GPT-2's pre-tokenizer on the sample."""
-    model = Tokenizer(models.BPE())
-    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    model.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=unit.settings.vocabulary,
-        special_tokens=[END_OF_TEXT],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    model.train_from_iterator(sample(unit, output), trainer)
-    output.count("vocabulary", model.get_vocab_size())
-    save(model.to_str(pretty=False), output)
+    """Learn from the sample and write tokenizer.json."""
+    text = learn_tokenizer(sample(unit, output), unit.settings)
+    output.count("vocabulary", vocabulary(json.loads(text)))
+    save(text, output)
+
+
+def expected_copies(chosen: Manifest, settings: TokenizerSettings) -> dict[str, float]:
+    """Say how often a training document of each source is in the sample on average: its weight, or less.
+
+    The weighted sources share sample_bytes; where they are smaller than that, each weight is taken in full.
+    """
+    sizes = training_bytes(chosen)
+    weighted = {source: settings.weights.get(source, 1.0) for source in sizes}
+    total = sum(weighted[source] * size for source, size in sizes.items())
+    bound = min(1.0, settings.sample_bytes / max(1.0, total))
+    return {source: weight * bound for source, weight in weighted.items()}
+
+
+def training_bytes(chosen: Manifest) -> dict[str, int]:
+    """Sum the bytes of the training split by source."""
+    sizes: dict[str, int] = {}
+    for path in chosen.paths("funnel"):
+        table = pq.read_table(path, columns=["source", "split", "bytes"])
+        for row in table.filter(pc.equal(table["split"], "train")).to_pylist():
+            sizes[row["source"]] = sizes.get(row["source"], 0) + row["bytes"]
+    return dict(sorted(sizes.items()))
 
 
 def sample(unit: TokenizerUnit, output: UnitOutput) -> Iterator[list[str]]:
-    """Yield batches of training texts: all, or those whose keyed hash is under sample_bytes / train_bytes."""
-    bound = min(1.0, unit.settings.sample_bytes / max(1, unit.train_bytes))
+    """Yield batches of training texts; one whose source has a weight above 1 may come several times."""
     for shard in unit.shards:
         for batch in chosen_batches(shard):
-            rows = batch.select(["id", "split", "text", "bytes"]).to_pylist()
-            taken = [r for r in rows if r["split"] == "train" and draw(unit.seed, r["id"]) < bound]
-            output.count("documents", len(taken))
-            output.count("bytes", sum(r["bytes"] for r in taken))
-            yield [r["text"] for r in taken]
+            texts = []
+            for row in batch.select(["id", "source", "split", "text", "bytes"]).to_pylist():
+                times = copies(unit, row)
+                output.count(f"documents.{row['source']}", times)
+                output.count("documents", times)
+                output.count("bytes", times * row["bytes"])
+                texts += [row["text"]] * times
+            yield texts
+
+
+def copies(unit: TokenizerUnit, row: Mapping[str, Any]) -> int:
+    """Count how often a document is in the sample; its share above whole numbers is drawn by hash."""
+    if row["split"] != "train":
+        return 0
+    whole, share = divmod(unit.expected[row["source"]], 1)
+    return int(whole) + (draw(unit.seed, row["id"]) < share)
 
 
 def draw(seed: int, document: str) -> float:
@@ -108,25 +180,48 @@ def save(text: str, output: UnitOutput) -> None:
 
 def read_tokenizer(path: Path) -> dict[str, Any]:
     """Read a tokenizer.json; raises InputError when it is none."""
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: not a tokenizer.json ({error}). Name a file written by Hugging Face tokenizers."
-        ) from None
-    if not isinstance(body, dict) or "model" not in body or "vocab" not in body["model"]:
+    body = read_json(path)
+    if not isinstance(body.get("model"), dict) or "vocab" not in body["model"]:
         raise InputError(
             f"{path}: expected a tokenizer.json with model.vocab. Name a file written by Hugging Face tokenizers."
         )
     return body
 
 
-def end_of_text_id(path: Path) -> int:
-    """Look up the id of END_OF_TEXT; raises InputError when the tokenizer has none."""
-    body = read_tokenizer(path)
-    ids = {token["content"]: token["id"] for token in body.get("added_tokens", [])}
-    if END_OF_TEXT not in ids:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises InputError when it is none."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: has no token {END_OF_TEXT}; documents could not be told apart. Add it to added_tokens."
+            f"{path}: not a tokenizer.json ({error}). Name a file written by Hugging Face tokenizers."
+        ) from None
+    if not isinstance(body, dict):
+        raise InputError(
+            f"{path}: expected a tokenizer.json with model.vocab. Name a file written by Hugging Face tokenizers."
         )
-    return int(ids[END_OF_TEXT])
+    return body
+
+
+def token_ids(body: dict[str, Any]) -> dict[str, int]:
+    """Map every token of a tokenizer.json to its id; Unigram lists its tokens, the others name their ids."""
+    listed = body["model"]["vocab"]
+    ids = {piece: i for i, (piece, _) in enumerate(listed)} if isinstance(listed, list) else dict(listed)
+    return ids | {token["content"]: token["id"] for token in body.get("added_tokens", [])}
+
+
+def vocabulary(body: dict[str, Any]) -> int:
+    """Number of token ids: one more than the largest."""
+    return 1 + max(token_ids(body).values())
+
+
+def end_of_text_id(body: dict[str, Any], end_of_text: str, path: Path) -> int:
+    """Look up the id of the token that closes documents; raises InputError when the tokenizer has none."""
+    ids = token_ids(body)
+    if end_of_text not in ids:
+        special = [token["content"] for token in body.get("added_tokens", []) if token.get("special")]
+        raise InputError(
+            f"{path}: has no token {end_of_text}; documents could not be told apart."
+            f" Set tokenizer.end_of_text to one of its special tokens: {special}."
+        )
+    return ids[end_of_text]

@@ -1,25 +1,45 @@
 """Make the batch of a step: a pure function of (stream, settings, step), so that resuming needs one integer.
 
 A row is a window of context + 1 tokens at stride `context`: inputs and targets overlap by one, every
-token but the first is a target once per epoch. Each epoch reads the rows in the order of a keyed
-permutation that is computed row by row, in constant memory. The global batch is made first and each
-process takes its slice last, so the data order is the same for any number of processes.
+token but the first is a target once per epoch. Shuffled, each epoch reads the rows in the order of a keyed
+permutation (order.py). In order, row b of the batches is lane b of the stream, as truncated backpropagation
+with a carried state wants it (Zaremba et al. 2014): the rows of a step go on where those of the step before
+ended. The global batch is made first and each process takes its slice last, so the data order is the same
+for any number of processes.
 
 Shape letters: B rows, S context + 1, T context.
 """
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, Protocol
 
-import torch
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from torch import Tensor
 
+from lmpipe.errors import TrainingError
 from lmpipe.settings import TrainSettings
-from lmpipe.train.stream import TokenStream
+from lmpipe.train.order import permuted
+from lmpipe.train.stream import DocumentIndex, TokenStream
 
-ROUNDS = 6
-"""Feistel rounds: four give a strong pseudo-random permutation (Luby and Rackoff 1988), two more cost
-3 us a row and even out the tiny domains of tests and demos."""
+BLOCK = 4096
+"""Rows permuted at once: 0.1 us a row, where a batch of 16 by itself takes 10."""
+
+
+class Rows(Protocol):
+    """What names the batches of a training; TrainSettings does."""
+
+    @property
+    def context(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def order(self) -> Literal["shuffled", "in_order"]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +50,8 @@ class Batch:
     """int64."""
     epoch: int
     """Of the first row, from 0."""
+    fresh: bool = True
+    """Whether rows begin anew; False where they go on from the step before."""
 
     @property
     def sha256(self) -> str:
@@ -42,20 +64,58 @@ def num_rows(stream: TokenStream, context: int) -> int:
     return max(0, (stream.num_tokens - 1) // context)
 
 
-def make_batch(stream: TokenStream, settings: TrainSettings, step: int) -> Batch:
+def make_batch(stream: TokenStream, settings: Rows, step: int) -> Batch:
     """Make the global batch of a step, counted from 0. It may run over the end of an epoch."""
-    rows = batch_rows(num_rows(stream, settings.context), settings, step)
-    ids_BS = torch.stack([read_row(stream, row, settings.context) for row in rows])
-    return Batch(ids_BS=ids_BS, epoch=step * settings.batch // num_rows(stream, settings.context))
+    size = num_rows(stream, settings.context)
+    rows = batch_rows(size, settings, step)
+    ids_BS = stream.read_rows((rows * settings.context).tolist(), settings.context + 1)
+    if settings.order == "in_order":
+        epoch, window = divmod(step, size // settings.batch)
+        return Batch(ids_BS=ids_BS, epoch=epoch, fresh=window == 0)
+    return Batch(ids_BS=ids_BS, epoch=step * settings.batch // size, fresh=True)
 
 
-def batch_rows(size: int, settings: TrainSettings, step: int) -> list[int]:
+def batch_rows(size: int, settings: Rows, step: int) -> NDArray[np.int64]:
     """List the rows of a step among the `size` rows of an epoch, in order."""
-    rows = []
-    for position in range(step * settings.batch, (step + 1) * settings.batch):
+    if settings.order == "in_order":
+        return lane_rows(size, settings.batch, step)
+    rows, position, end = [], step * settings.batch, (step + 1) * settings.batch
+    while position < end:
         epoch, index = divmod(position, size)
-        rows.append(permuted(index, size, f"{settings.seed}:{epoch}".encode()))
+        block, offset = divmod(index, BLOCK)
+        rows.append(permuted_block(size, f"{settings.seed}:{epoch}", block)[offset : offset + end - position])
+        position += len(rows[-1])
+    return np.concatenate(rows)
+
+
+def lane_rows(size: int, batch: int, step: int) -> NDArray[np.int64]:
+    """List the next row of every lane; rows that fill no lane are left out.
+
+    Raises TrainingError when there are more lanes than rows.
+    """
+    length = size // batch
+    if length == 0:
+        raise TrainingError(f"a batch of {batch} lanes needs as many rows, found {size}. Lower batch or context.")
+    return np.arange(batch) * length + step % length
+
+
+@lru_cache(maxsize=4)
+def permuted_block(size: int, key: str, block: int) -> NDArray[np.int64]:
+    """Permute one block of an epoch; the next steps read on in it."""
+    rows = permuted(np.arange(block * BLOCK, min(size, (block + 1) * BLOCK)), size, key)
+    rows.flags.writeable = False
     return rows
+
+
+def batch_documents(stream: TokenStream, index: DocumentIndex, settings: Rows, step: int) -> pa.Table:
+    """Say who is in the batch of a step: one row per row of the batch and document, in order.
+
+    Columns: row, document, source, lang, start (the document's first token there, counted in the row) and tokens.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, row in enumerate(batch_rows(num_rows(stream, settings.context), settings, step).tolist()):
+        rows += [{"row": number} | span for span in index.covering(row * settings.context, settings.context + 1)]
+    return pa.Table.from_pylist(rows)
 
 
 def read_row(stream: TokenStream, row: int, context: int) -> Tensor:
@@ -77,26 +137,3 @@ def documents_of(ids_BT: Tensor, end_of_text: int) -> Tensor:
     evaluated document does: it is the context from which a first token is predicted.
     """
     return (ids_BT == end_of_text).cumsum(1)
-
-
-def permuted(index: int, size: int, key: bytes) -> int:
-    """Map `index` through a permutation of range(size) that `key` names, in constant memory.
-
-    A Feistel network over the next power of four, walked until it lands inside the range (format-preserving
-    encryption by cycle walking: Black and Rogaway 2002, section 3); fewer than four steps on average.
-    """
-    half = max(1, ((size - 1).bit_length() + 1) // 2)
-    while True:
-        index = feistel(index, half, key)
-        if index < size:
-            return index
-
-
-def feistel(value: int, half: int, key: bytes) -> int:
-    """Permute the integers of 2 * half bits (Luby and Rackoff 1988), with keyed BLAKE2b as round function."""
-    mask = (1 << half) - 1
-    left, right = value >> half, value & mask
-    for turn in range(ROUNDS):
-        mixed = hashlib.blake2b(right.to_bytes(8, "little"), digest_size=8, key=key, salt=bytes([turn])).digest()
-        left, right = right, left ^ (int.from_bytes(mixed, "little") & mask)
-    return left << half | right

@@ -1,29 +1,40 @@
 """Save and find checkpoints, so that a kill at any moment leaves a usable one.
 
-    checkpoints/step-00000100/   model.pt, optimizer.pt, and checkpoint.json with the sha256 of both
+    checkpoints/step-00000100/   model.safetensors      the weights to score with (the average, where one is kept)
+                                 training.safetensors   what training goes on from: moments, averages, carried state
+                                 checkpoint.json        progress, and the sha256 of both
     checkpoints/latest           name of the newest folder, for people and tools
+    checkpoints/best             name of the folder with the best validation loss
 
-A checkpoint is written into a temporary folder, synced, renamed into place, and only then does the
-pointer move. Resuming trusts neither pointer nor name: it takes the newest folder whose files have
+A checkpoint is written into a temporary folder, synced, renamed into place, and only then do the
+pointers move. Resuming trusts neither pointer nor name: it takes the newest folder whose files have
 their sha256. There is no generator state to save: loop.py seeds each step from (seed, step, rank).
+Safetensors hold numbers only, so that a checkpoint from elsewhere can run no code.
 """
 
+import dataclasses
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from safetensors import SafetensorError, TensorSpec, serialize_file
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
+from lmpipe.errors import TrainingError
 from lmpipe.storage import file_sha256, replacing, storage_errors, sync_folder, write_json
-from lmpipe.train.optimizer import Optimizer
+from lmpipe.train.progress import Progress
 
 log = logging.getLogger(__name__)
+
+MODEL, TRAINING = "model.safetensors", "training.safetensors"
+Which = Literal["latest", "best"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,54 +42,77 @@ class Checkpoint:
     """A checkpoint that has been verified."""
 
     folder: Path
-    step: int
-    """Optimizer steps done."""
-    seconds: float
-    """Wall time of training up to here, over all its sessions."""
+    progress: Progress
     sha256: str
-    """Of model.pt: the identity of the weights."""
+    """Of model.safetensors: the identity of the weights."""
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self.progress.step
 
 
-def save_checkpoint(run: Path, step: int, seconds: float, model: nn.Module, optimizer: Optimizer) -> Checkpoint:
-    """Write checkpoints/step-<step>/ durably, then move the pointer to it."""
+def save_checkpoint(
+    run: Path, progress: Progress, weights: Mapping[str, Tensor], training: Mapping[str, Tensor]
+) -> Checkpoint:
+    """Write checkpoints/step-<step>/ durably, then move the pointers to it."""
     root = run / "checkpoints"
     with storage_errors(root):
-        folder, temporary = root / f"step-{step:08d}", root / f".step-{step:08d}.tmp"
+        folder, temporary = root / f"step-{progress.step:08d}", root / f".step-{progress.step:08d}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        files = {
-            "model.pt": save(temporary / "model.pt", model.state_dict()),
-            "optimizer.pt": save(temporary / "optimizer.pt", optimizer.averages),
-        }
-        write_json(temporary / "checkpoint.json", {"step": step, "seconds": round(seconds, 3), "files": files})
+        files = {name: save(temporary / name, state) for name, state in ((MODEL, weights), (TRAINING, training))}
+        body = {"progress": dataclasses.asdict(progress), "files": files}
+        write_json(temporary / "checkpoint.json", body)
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one of the same step, else there is none
         temporary.rename(folder)
         sync_folder(root)
-        with replacing(root / "latest") as pointer:
-            pointer.write_text(folder.name + "\n", encoding="utf-8")
-    return Checkpoint(folder=folder, step=step, seconds=seconds, sha256=files["model.pt"]["sha256"])
+        point(root / "latest", folder)
+        if progress.best:
+            point(root / "best", folder)
+    return Checkpoint(folder=folder, progress=progress, sha256=files[MODEL]["sha256"])
 
 
-def save(path: Path, state: dict[str, Any]) -> dict[str, Any]:
-    """Write a state to disk, down to the platter, and return what checkpoint.json says of the file."""
-    with path.open("wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # torch closes its archive on the way out and covers a full disk with this
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
-        file.flush()
+def save(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Write tensors to disk, down to the platter, and return what checkpoint.json says of the file."""
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}  # kept until it is written
+    try:
+        serialize_file({name: layout(tensor) for name, tensor in on_cpu.items()}, path)
+    except SafetensorError as error:  # it wraps the system's error in a sentence: "... (os error 28)"
+        raise system_error(error, path) from None
+    with path.open("rb") as file:
         os.fsync(file.fileno())
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
+def layout(tensor: Tensor) -> TensorSpec:
+    """Say where a tensor's bytes lie; safetensors' own save_file does the same, through numpy."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return TensorSpec(dtype=kind, shape=tensor.shape, data_ptr=tensor.data_ptr(), data_len=tensor.nbytes)
+
+
+def system_error(error: SafetensorError, path: Path) -> Exception:
+    """Find the system's error in that of safetensors; the same error where there is none."""
+    _, found, number = str(error).rpartition("os error ")
+    code = number.rstrip(') "')
+    return OSError(int(code), os.strerror(int(code)), str(path)) if found and code.isdigit() else error
+
+
+def point(pointer: Path, folder: Path) -> None:
+    """Let a pointer name a checkpoint."""
+    with replacing(pointer) as temporary:
+        temporary.write_text(folder.name + "\n", encoding="utf-8")
+
+
 def prune(run: Path, keep: int) -> None:
-    """Delete all but the `keep` newest checkpoints, and what killed saves left behind."""
-    for leftover in (run / "checkpoints").glob(".step-*.tmp"):
+    """Delete all but the `keep` newest checkpoints and the best one, and what killed saves left behind."""
+    root = run / "checkpoints"
+    for leftover in root.glob(".step-*.tmp"):
         shutil.rmtree(leftover)
+    best = (root / "best").read_text(encoding="utf-8").strip() if (root / "best").exists() else ""
     for folder in list(newest_first(run))[keep:]:
-        shutil.rmtree(folder)
+        if folder.name != best:
+            shutil.rmtree(folder)
 
 
 def newest_first(run: Path) -> Iterator[Path]:
@@ -86,16 +120,27 @@ def newest_first(run: Path) -> Iterator[Path]:
     yield from sorted((run / "checkpoints").glob("step-*"), reverse=True)
 
 
-def find_checkpoint(run: Path) -> Checkpoint | None:
-    """Return the newest checkpoint that verifies, or None; damaged ones are named in the log and passed over."""
-    for folder in newest_first(run):
-        damage, body = verify(folder)
-        if damage is None:
-            return Checkpoint(
-                folder=folder, step=body["step"], seconds=body["seconds"], sha256=body["files"]["model.pt"]["sha256"]
-            )
+def find_checkpoint(run: Path, which: Which = "latest") -> Checkpoint | None:
+    """Return the newest checkpoint that verifies, or the best; None where there is none.
+
+    Damaged ones are named in the log and passed over. Raises TrainingError when the best is asked for and damaged.
+    """
+    if which == "best" and (run / "checkpoints" / "best").exists():
+        name = (run / "checkpoints" / "best").read_text(encoding="utf-8").strip()
+        found = read_checkpoint(run / "checkpoints" / name)
+        if found is None:
+            raise TrainingError(f"{run / 'checkpoints' / name}: the best checkpoint is damaged. Evaluate the latest.")
+        return found
+    return next((found for folder in newest_first(run) if (found := read_checkpoint(folder)) is not None), None)
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read one checkpoint, or say in the log what is wrong with it."""
+    damage, body = verify(folder)
+    if damage is not None:
         log.warning("%s is damaged and is passed over: %s", folder, damage)
-    return None
+        return None
+    return Checkpoint(folder=folder, progress=Progress(**body["progress"]), sha256=body["files"][MODEL]["sha256"])
 
 
 def verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
@@ -112,12 +157,25 @@ def verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
     return None, body
 
 
+@torch.no_grad()
 def load_model(checkpoint: Checkpoint, model: nn.Module, device: torch.device) -> None:
-    """Put a checkpoint's weights into `model`."""
-    model.load_state_dict(torch.load(checkpoint.folder / "model.pt", map_location=device, weights_only=True))
+    """Put a checkpoint's weights into `model`.
+
+    Raises TrainingError when they are those of another model.
+    """
+    weights, parameters = load_file(checkpoint.folder / MODEL, device=str(device)), dict(model.named_parameters())
+    wanted = {name: tuple(p.shape) for name, p in parameters.items()}
+    found = {name: tuple(w.shape) for name, w in weights.items()}
+    if wanted != found:
+        other = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+        raise TrainingError(
+            f"{checkpoint.folder / MODEL}: expected {other} of shape {wanted.get(other)}, found {found.get(other)}."
+            " The weights belong to another model: take the run's own."
+        )
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
 
 
-def load_optimizer(checkpoint: Checkpoint, optimizer: Optimizer, device: torch.device) -> None:
-    """Put a checkpoint's averages into `optimizer`."""
-    averages = torch.load(checkpoint.folder / "optimizer.pt", map_location=device, weights_only=True)
-    optimizer.averages.update(averages)
+def load_training(checkpoint: Checkpoint, device: torch.device) -> dict[str, Tensor]:
+    """Read what training goes on from."""
+    return load_file(checkpoint.folder / TRAINING, device=str(device))

@@ -1,9 +1,9 @@
 """The training loop: from a run directory to its result.json.
 
-Order within a step: batch, forward and backward, sum over processes, clip, learning rate, optimizer, log.
-Validation, checkpoints and the wish to stop are looked at between steps only. A step depends on
-nothing but the weights, the optimizer's moments and its own number: the generator is seeded anew
-from (seed, step, rank), so a resumed run goes on bit for bit (on one kind of machine, with the same
+Order within a step: batch, forward and backward, sum over processes, clip, learning rate, optimizer,
+average, log. Validation, checkpoints and the wish to stop are looked at between steps only. A step depends on
+nothing but the weights, the optimizer's moments, a carried state and its own number: the generator is seeded
+anew from (seed, step, rank), so a resumed run goes on bit for bit (on one kind of machine, with the same
 number of threads and processes).
 
 Shape letters: B rows, S context + 1, T context.
@@ -15,9 +15,8 @@ import math
 import platform
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,48 +26,52 @@ from lmpipe.errors import TrainingError
 from lmpipe.storage import digest, write_json
 from lmpipe.train import metrics as measure
 from lmpipe.train import parallel
-from lmpipe.train.batches import documents_of, make_batch, num_rows, read_row, valid_rows
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, load_model, load_optimizer, prune, save_checkpoint
+from lmpipe.train.batches import documents_of, make_batch
+from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, prune
+from lmpipe.train.memory import fit_micro_batch
 from lmpipe.train.metrics import Metrics
-from lmpipe.train.model import LanguageModel, build_model
-from lmpipe.train.optimizer import Optimizer, learning_rate, make_optimizer
+from lmpipe.train.optimizer import learning_rate, weight_decay
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.run import Run
-from lmpipe.train.stream import TokenStream, open_stream
+from lmpipe.train.session import Training, begin, restore, save
+from lmpipe.train.validation import sample, validate
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """What lives as long as a session of training."""
+class Logs(NamedTuple):
+    """The files that grow with the training."""
 
-    run: Run
-    ranks: Ranks
-    model: LanguageModel
-    optimizer: Optimizer
-    train: TokenStream
-    valid: TokenStream
-    stop: Callable[[], int | None]
-    """Returns the signal that asked to stop, or None."""
+    metrics: Metrics
+    samples: Metrics
 
 
 def train(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
     """Train the run to its end from its newest checkpoint; return the signal that stopped it before, or None.
 
-    Raises TrainingError when loss or gradient are no longer finite.
+    Raises TrainingError when loss or gradient stay without a finite value.
     """
     set_up_torch(run.settings.threads, ranks.device)
     training = begin(run, ranks, stop)
     checkpoint = find_checkpoint(run.folder)
     if checkpoint is not None:
-        load_model(checkpoint, training.model, ranks.device)
-        load_optimizer(checkpoint, training.optimizer, ranks.device)
+        restore(training, checkpoint)
     parallel.wait_for_all(ranks)  # nobody may still read a checkpoint that the first process is about to prune
-    done = checkpoint.step if checkpoint is not None else 0
-    announce(training, done)
-    with measure.open_metrics(run.folder, done) if ranks.first else contextlib.nullcontext() as metrics:
-        return run_steps(training, metrics, checkpoint)
+    training.micro_batch = fit_micro_batch(training, lambda rows: backward(training, first_rows(training, rows)))
+    announce(training)
+    with open_logs(training) if ranks.first else contextlib.nullcontext() as logs:
+        return run_steps(training, logs, checkpoint)
+
+
+@contextlib.contextmanager
+def open_logs(training: Training) -> Iterator[Logs]:
+    """Open what the first process writes as it goes on."""
+    folder, step = training.run.folder, training.progress.step
+    with (
+        measure.open_metrics(folder / "metrics.jsonl", step) as metrics,
+        measure.open_metrics(folder / "samples.jsonl", step) as samples,
+    ):
+        yield Logs(metrics, samples)
 
 
 def set_up_torch(threads: int, device: torch.device) -> None:
@@ -83,22 +86,7 @@ def set_up_torch(threads: int, device: torch.device) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
-    """Build model and optimizer from the seed and map the data."""
-    torch.manual_seed(run.settings.seed)
-    model = build_model(run.settings.model, run.vocabulary).to(ranks.device)
-    return Training(
-        run=run,
-        ranks=ranks,
-        model=model,
-        optimizer=make_optimizer(model, run.settings),
-        train=open_stream(run.paths("train"), run.vocabulary),
-        valid=open_stream(run.paths("valid"), run.vocabulary),
-        stop=stop,
-    )
-
-
-def announce(training: Training, done: int) -> None:
+def announce(training: Training) -> None:
     """Log what is about to be trained, from where, and on what."""
     run, ranks = training.run, training.ranks
     log.info(
@@ -110,7 +98,7 @@ def announce(training: Training, done: int) -> None:
         training.train.num_tokens,
         run.settings.batch,
         run.settings.context,
-        done + 1,
+        training.progress.step + 1,
         run.settings.steps,
         ranks.device,
         ranks.size,
@@ -120,73 +108,124 @@ def announce(training: Training, done: int) -> None:
         log.warning("%s: no validation loss, the split valid is shorter than one row", run.name)
 
 
-def run_steps(training: Training, metrics: Metrics | None, checkpoint: Checkpoint | None) -> int | None:
+def run_steps(training: Training, logs: Logs | None, checkpoint: Checkpoint | None) -> int | None:
     """Do all steps after `checkpoint`, with validations and checkpoints between them, then write the result."""
-    settings = training.run.settings
-    first = checkpoint.step if checkpoint is not None else 0
-    clock = time.monotonic() - (checkpoint.seconds if checkpoint is not None else 0.0)
-    for step in range(first, settings.steps):
-        line, signum = train_step(training, step)
-        write(metrics, line)
-        done = step + 1
-        if done % settings.valid_every == 0 or done == settings.steps:
-            write(metrics, validate(training, done))
-        if done % settings.save_every == 0 or done == settings.steps or signum is not None:
-            checkpoint = save(training, metrics, done, time.monotonic() - clock) or checkpoint
-        if signum is not None and done < settings.steps:
-            log.warning("signal %d: checkpoint saved at step %d; the same command goes on from there", signum, done)
+    settings, progress = training.run.settings, training.progress
+    clock = time.monotonic() - progress.seconds
+    ending = why_stop(training)
+    while ending is None:
+        line, signum = train_step(training)
+        write(logs, line)
+        progress.seconds = time.monotonic() - clock
+        ending = why_stop(training)
+        if progress.step % settings.valid_every == 0 or ending is not None:
+            write(logs, validate(training))
+            ending = ending or why_stop(training)
+        if settings.sample_every is not None and progress.step % settings.sample_every == 0:
+            line = sample(training)
+            if logs is not None:
+                logs.samples.write(line)
+        if progress.step % settings.save_every == 0 or ending is not None or signum is not None or new_best(training):
+            progress.seconds = time.monotonic() - clock
+            checkpoint = keep(training, logs) or checkpoint
+        if signum is not None and ending is None:
+            log.warning(
+                "signal %d: checkpoint saved at step %d; the same command goes on from there", signum, progress.step
+            )
             return signum
     if checkpoint is not None and training.ranks.first:
-        write_result(training, checkpoint)
+        write_result(training, checkpoint, ending)
     return None
 
 
-def write(metrics: Metrics | None, line: dict[str, Any] | None) -> None:
+def why_stop(training: Training) -> str | None:
+    """Say which limit of the settings the training has come to, or None; the same in all processes."""
+    settings, progress = training.run.settings, training.progress
+    seconds = parallel.first_says(progress.seconds, training.ranks) if settings.max_seconds is not None else 0.0
+    limits = {
+        "steps": progress.step >= settings.steps,
+        "max_tokens": settings.max_tokens is not None
+        and progress.step * settings.batch * settings.context >= settings.max_tokens,
+        "max_seconds": settings.max_seconds is not None and seconds >= settings.max_seconds,
+        "patience": settings.patience is not None and progress.num_since_best() >= settings.patience,
+    }
+    return next((name for name, reached in limits.items() if reached), None)
+
+
+def new_best(training: Training) -> bool:
+    """Say whether the weights are the best so far and patience may come back to them."""
+    return training.run.settings.patience is not None and training.progress.best
+
+
+def write(logs: Logs | None, line: dict[str, Any] | None) -> None:
     """Append a line to metrics.jsonl and to the log, in the process that does so."""
-    if metrics is not None and line is not None:
-        metrics.write(line)
-        log.info("step %(step)d %(split)s loss %(loss).4f nats a token", line)
+    if logs is not None and line is not None:
+        logs.metrics.write(line)
+        if line["loss"] is not None:
+            log.info("step %(step)d %(split)s loss %(loss).4f nats a token", line)
 
 
-def train_step(training: Training, step: int) -> tuple[dict[str, Any], int | None]:
+def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
     """Do one optimizer step; return its line for metrics.jsonl and the signal that asks all processes to stop."""
     started = time.monotonic()
-    ranks, settings = training.ranks, training.run.settings
+    ranks, settings, progress = training.ranks, training.run.settings, training.progress
+    step = progress.step
     torch.manual_seed(int(digest([settings.seed, step, ranks.rank])[:15], 16))
     batch = make_batch(training.train, settings, step)
-    num_tokens = settings.batch * settings.context
-    loss = backward(training, parallel.my_rows(batch.ids_BS, ranks), num_tokens)
+    if batch.fresh:
+        training.state = None
+    loss = backward(training, parallel.my_rows(batch.ids_BS, ranks))
     loss, signum = agree(training, loss)
+    parallel.sum_gradients(training.model.parameters(), ranks)
     grad_norm = float(clip_grad_norm_(training.model.parameters(), settings.clip))
-    check_finite(step + 1, loss, grad_norm)
-    lr = learning_rate(settings, step)
-    training.optimizer.step(lr, step)
+    lr, num_tokens = learning_rate(settings, step), settings.batch * settings.context
+    progress.step += 1
+    if finite(training, loss, grad_norm):
+        training.optimizer.step(lr, weight_decay(settings, step), step)
+        training.average.update(settings, progress)
     tokens_per_s = num_tokens / (time.monotonic() - started)
     flops_per_s = tokens_per_s * measure.flops_per_token(training.model, settings.model, settings.context)
     line = {
-        "step": step + 1,
+        "step": progress.step,
         "epoch": batch.epoch,
         "split": "train",
-        "loss": loss,
+        "loss": loss if math.isfinite(loss) else None,
         "lr": lr,
-        "grad_norm": grad_norm,
-        "tokens": (step + 1) * num_tokens,
+        "grad_norm": grad_norm if math.isfinite(grad_norm) else None,
+        "tokens": progress.step * num_tokens,
         "tokens_per_s": round(tokens_per_s, 1),
-        "mfu": measure.utilisation(flops_per_s, ranks.device, ranks.size),
+        "mfu": measure.utilisation(flops_per_s, ranks.device, ranks.size, settings.precision),
+        "memory": measure.peak_memory(ranks.device),
+        "eta": round((settings.steps - progress.step) * (time.monotonic() - started), 1),
         "batch": batch.sha256,
     }
     return line, signum
 
 
-def backward(training: Training, ids_BS: Tensor, num_tokens: int) -> float:
-    """Compute this process's share of the mean loss over `num_tokens`, and the gradients summed over all processes."""
-    ids_BS = ids_BS.to(training.ranks.device)
-    ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
-    loss = training.model.loss(ids_BT, targets_BT, documents_of(ids_BT, training.run.end_of_text)) / num_tokens
+def first_rows(training: Training, rows: int) -> Tensor:
+    """Read some rows of the first step, to probe memory with."""
+    training.state = None
+    return make_batch(training.train, training.run.settings, 0).ids_BS[:rows]
+
+
+def backward(training: Training, rows_BS: Tensor) -> float:
+    """Compute what this process's rows are of the mean loss of a step, and its gradients, in pieces that fit into
+    memory."""
+    settings = training.run.settings
+    rows_BS = rows_BS.to(training.ranks.device)
     training.optimizer.clear()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    parallel.sum_gradients(training.model.parameters(), training.ranks)
-    return loss.item()
+    pieces = torch.split(rows_BS, training.micro_batch or len(rows_BS))
+    states = training.split_state(len(rows_BS), [len(piece) for piece in pieces])
+    total, after = 0.0, []
+    for ids_BS, state in zip(pieces, states, strict=True):
+        ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
+        documents_BT = documents_of(ids_BT, training.run.end_of_text)
+        loss = training.model.loss(ids_BT, targets_BT, documents_BT, state, settings.label_smoothing)
+        (loss.objective / (settings.batch * settings.context)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        total += loss.nats.item()
+        after.append(loss.state)
+    training.join_state(after)
+    return total / (settings.batch * settings.context)
 
 
 def agree(training: Training, loss: float) -> tuple[float, int | None]:
@@ -197,71 +236,53 @@ def agree(training: Training, loss: float) -> tuple[float, int | None]:
     return total, (asked or signal.SIGTERM) if num_asked else None
 
 
-def check_finite(step: int, loss: float, grad_norm: float) -> None:
-    """Stop before a broken step reaches the weights; the last checkpoint stays good."""
-    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+def finite(training: Training, loss: float, grad_norm: float) -> bool:
+    """Say whether a step may reach the weights; give up after so many in a row that may not.
+
+    Raises TrainingError then; the last checkpoint stays good.
+    """
+    progress, allowed = training.progress, training.run.settings.max_skipped
+    if math.isfinite(loss) and math.isfinite(grad_norm):
+        progress.skipped = 0
+        return True
+    progress.skipped += 1
+    found = (
+        f"step {progress.step}: expected a finite loss and gradient, found loss {loss} and gradient norm {grad_norm}"
+    )
+    if progress.skipped > allowed:
         raise TrainingError(
-            f"step {step}: expected a finite loss and gradient, found loss {loss} and gradient norm {grad_norm}."
-            " Lower lr or clip, or lengthen warmup, in the recipe."
+            f"{found}, the {progress.skipped}. in a row. Lower lr or clip, or lengthen warmup, in the recipe."
         )
+    log.warning("%s; the step is passed over (%d in a row, at most %d)", found, progress.skipped, allowed)
+    training.state = None  # it is not finite either
+    return False
 
 
-@torch.no_grad()
-def validate(training: Training, done: int) -> dict[str, Any] | None:
-    """Compute the loss over the validation rows, shared among the processes; None without a validation row."""
-    started = time.monotonic()
-    settings = training.run.settings
-    rows = valid_rows(training.valid, settings)
-    if not rows:
-        return None
-    training.model.eval()
-    total = torch.zeros(1, dtype=torch.float64, device=training.ranks.device)
-    for first in range(training.ranks.rank * settings.batch, len(rows), training.ranks.size * settings.batch):
-        total += score_rows(training, rows[first : first + settings.batch])
-    training.model.train()
-    loss = float(parallel.sum_values(total, training.ranks)) / (len(rows) * settings.context)
-    return {
-        "step": done,
-        "epoch": (done - 1) * settings.batch // num_rows(training.train, settings.context),
-        "split": "valid",
-        "loss": loss,
-        "tokens": done * settings.batch * settings.context,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-
-
-def score_rows(training: Training, rows: list[int]) -> Tensor:
-    """Sum the loss of some validation rows, in nats."""
-    ids_BS = torch.stack([read_row(training.valid, row, training.run.settings.context) for row in rows])
-    ids_BS = ids_BS.to(training.ranks.device)
-    ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
-    documents_BT = documents_of(ids_BT, training.run.end_of_text)
-    return training.model.nll(ids_BT, targets_BT, documents_BT).sum(dtype=torch.float64)
-
-
-def save(training: Training, metrics: Metrics | None, done: int, seconds: float) -> Checkpoint | None:
-    """Save a checkpoint from the first process; the others hold the same weights and go on."""
-    if metrics is None:
-        return None
-    metrics.sync()
-    checkpoint = save_checkpoint(training.run.folder, done, seconds, training.model, training.optimizer)
-    prune(training.run.folder, training.run.settings.keep)
-    log.info("step %d: checkpoint %s", done, checkpoint.folder)
+def keep(training: Training, logs: Logs | None) -> Checkpoint | None:
+    """Save a checkpoint; the first process writes it, the others hold the same weights."""
+    if logs is not None:
+        logs.metrics.sync()
+    checkpoint = save(training)
+    if checkpoint is not None:
+        prune(training.run.folder, training.run.settings.keep)
+        log.info("step %d: checkpoint %s", training.progress.step, checkpoint.folder)
     return checkpoint
 
 
-def write_result(training: Training, checkpoint: Checkpoint) -> None:
+def write_result(training: Training, checkpoint: Checkpoint, ending: str) -> None:
     """Write result.json, which says that the run is finished."""
     run, ranks = training.run, training.ranks
     result = {
         "run": run.name,
         "fingerprint": run.fingerprint,
         "steps": checkpoint.step,
+        "stopped_by": ending,
         "tokens": checkpoint.step * run.settings.batch * run.settings.context,
         "train_loss": measure.last_loss(run.folder, "train"),
         "valid_loss": measure.last_loss(run.folder, "valid"),
+        "best_valid_loss": min(training.progress.valid_losses, default=None),
         "parameters": measure.num_parameters(training.model),
-        "wall_seconds": round(checkpoint.seconds, 3),
+        "wall_seconds": round(checkpoint.progress.seconds, 3),
         "device": device_name(ranks.device),
         "processes": ranks.size,
         "threads": torch.get_num_threads(),
@@ -270,7 +291,7 @@ def write_result(training: Training, checkpoint: Checkpoint) -> None:
         "checkpoint_sha256": checkpoint.sha256,
     }
     write_json(run.folder / "result.json", result)
-    log.info("%s: finished after %d steps, %.1f s", run.name, checkpoint.step, checkpoint.seconds)
+    log.info("%s: finished after %d steps, %.1f s", run.name, checkpoint.step, checkpoint.progress.seconds)
 
 
 def device_name(device: torch.device) -> str:

@@ -65,6 +65,22 @@ def sum_values(values: Tensor, ranks: Ranks) -> Tensor:
     return values
 
 
+def gather_rows(mine: Tensor, rows: int, ranks: Ranks) -> Tensor:
+    """Put the rows of all processes together, in the order in which `my_rows` dealt them out."""
+    if ranks.size == 1:
+        return mine
+    places = torch.arange(rows, device=mine.device).tensor_split(ranks.size)[ranks.rank]
+    whole = mine.new_zeros(rows, *mine.shape[1:]).index_copy_(0, places, mine)
+    dist.all_reduce(whole)
+    return whole
+
+
+def first_says(value: float, ranks: Ranks) -> float:
+    """Take a number from the first process, so that all decide alike."""
+    shared = torch.tensor([value if ranks.first else 0.0], dtype=torch.float64, device=ranks.device)
+    return float(sum_values(shared, ranks))
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter], ranks: Ranks) -> None:
     """Replace each gradient by its sum over all processes."""
     if ranks.size == 1:

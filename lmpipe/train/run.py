@@ -4,6 +4,7 @@
     RUN/data/           every token shard, document index and the tokenizer, as hard links
     RUN/checkpoints/    step-XXXXXXXX/ and the pointer `latest` (checkpoint.py)
     RUN/metrics.jsonl   one line per step and per validation (metrics.py)
+    RUN/samples.jsonl   what the model writes now and then, as token ids
     RUN/train.log       what the training says
     RUN/result.json     written last: its presence means that the training is finished
 
@@ -30,7 +31,7 @@ from lmpipe.storage import locked, replacing, storage_errors, write_json
 FORMAT = 1
 """Version of run.json; another format is refused."""
 
-VERSION = 1
+VERSION = 2
 """Raised by hand when the training code changes what a run learns, so that old runs are not taken for new ones."""
 
 SPLITS = ("train", "valid", "test")

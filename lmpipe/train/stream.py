@@ -1,6 +1,6 @@
 """Read token shards as one stream of ids, memory-mapped, and find the documents that lie under a position.
 
-Shape letters: N positions or documents.
+Shape letters: B rows, S tokens of a row, N positions or documents.
 """
 
 from bisect import bisect_right
@@ -8,22 +8,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.dlpack import from_dlpack
 
 from lmpipe.dataset import read_batches
 from lmpipe.errors import TrainingError
+
+Ids = NDArray[np.uint16] | NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenStream:
     """The shards of one split, end to end; nothing is read before it is asked for."""
 
-    shards: tuple[Tensor, ...]
-    """Views of the mapped files, uint16 or uint32."""
+    shards: tuple[Ids, ...]
+    """Views of the mapped files."""
     ends: tuple[int, ...]
     """Position in the stream after the last token of each shard."""
     vocabulary: int
@@ -34,22 +38,33 @@ class TokenStream:
         return self.ends[-1] if self.ends else 0
 
     def read(self, start: int, length: int) -> Tensor:
-        """Copy ids [start, start + length) of the stream as int64.
+        """Copy ids [start, start + length) of the stream as int64, or those up to its end."""
+        return self.read_rows([start], min(length, self.num_tokens - start))[0]
+
+    def read_rows(self, starts: Sequence[int], length: int) -> Tensor:
+        """Copy the `length` ids from each start as one row of int64: ids_BS.
 
         Raises TrainingError for an id outside the vocabulary, which would read foreign memory on a GPU.
         """
-        parts, shard = [], bisect_right(self.ends, start)
-        while length > 0:
-            offset = start - (self.ends[shard] - len(self.shards[shard]))
-            parts.append(self.shards[shard][offset : offset + length].to(torch.int64))
-            start, length, shard = start + len(parts[-1]), length - len(parts[-1]), shard + 1
-        ids_N = torch.cat(parts) if len(parts) != 1 else parts[0]
-        if ids_N.numel() and int(ids_N.max()) >= self.vocabulary:
+        ids_BS = np.empty((len(starts), length), np.int64)
+        for row, start in enumerate(starts):
+            self.fill(ids_BS[row], start)
+        if ids_BS.size and (largest := int(ids_BS.max())) >= self.vocabulary:
+            row, place = divmod(int(ids_BS.argmax()), length)
             raise TrainingError(
-                f"token {int(ids_N.max())} at position {start - len(ids_N)} of the stream is outside the vocabulary of"
+                f"token {largest} at position {starts[row] + place} of the stream is outside the vocabulary of"
                 f" {self.vocabulary}. The shards belong to another tokenizer: build the tokens again."
             )
-        return ids_N
+        return torch.from_numpy(ids_BS)
+
+    def fill(self, row: NDArray[np.int64], start: int) -> None:
+        """Copy the ids from `start` into a row, over the ends of shards."""
+        shard, filled = bisect_right(self.ends, start), 0
+        while filled < len(row):
+            offset = start + filled - (self.ends[shard] - len(self.shards[shard]))
+            part = self.shards[shard][offset : offset + len(row) - filled]
+            row[filled : filled + len(part)] = part
+            filled, shard = filled + len(part), shard + 1
 
 
 def open_stream(paths: Sequence[Path], vocabulary: int) -> TokenStream:
@@ -61,13 +76,12 @@ def open_stream(paths: Sequence[Path], vocabulary: int) -> TokenStream:
     return TokenStream(shards, tuple(accumulate(len(shard) for shard in shards)), vocabulary)
 
 
-def map_shard(path: Path) -> Tensor:
-    """Map one shard without copying; the tensor keeps the mapping alive."""
+def map_shard(path: Path) -> Ids:
+    """Map one shard without copying; the array keeps the mapping alive."""
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        batch = reader.get_batch(0)
-        # DLPack and not frombuffer: it takes the read-only mapping without a warning, and its lifetime with it.
-        return from_dlpack(batch.column("tokens"))
+        ids: Ids = reader.get_batch(0).column("tokens").to_numpy()
+        return ids
     except (pa.ArrowInvalid, KeyError) as error:
         raise TrainingError(f"{path}: expected an Arrow file of `tokens` ({error}). Build the tokens again.") from error
 
@@ -76,24 +90,37 @@ def map_shard(path: Path) -> Tensor:
 class DocumentIndex:
     """Where each document of a split lies in the stream."""
 
-    starts_N: Tensor
-    """First position of each document in the stream, int64, rising."""
-    ids: pa.ChunkedArray
-    """Document id, in the same order."""
+    starts_N: NDArray[np.int64]
+    """First position of each document in the stream, rising."""
+    documents: pa.Table
+    """id, source, lang and length (end of text included) of each, in the same order."""
 
-    def covering(self, start: int, length: int) -> list[str]:
-        """List the ids of the documents that have a token in [start, start + length)."""
-        bounds = torch.tensor([start, start + length - 1])
-        first, last = (torch.searchsorted(self.starts_N, bounds, right=True) - 1).tolist()
-        ids: list[str] = self.ids.slice(first, last - first + 1).to_pylist()
-        return ids
+    def covering(self, start: int, length: int) -> list[dict[str, Any]]:
+        """List the documents that have a token in [start, start + length).
+
+        Each has document, source, lang, start (of its tokens there, counted from `start`) and tokens (there).
+        """
+        first, last = np.searchsorted(self.starts_N, [start, start + length - 1], side="right") - 1
+        spans = []
+        for row, begin in zip(
+            self.documents.slice(first, last - first + 1).to_pylist(),
+            self.starts_N[first : last + 1].tolist(),
+            strict=True,
+        ):
+            inside = max(begin, start)
+            tokens = min(begin + row["length"], start + length) - inside
+            spans.append(
+                {"document": row["id"], "source": row["source"], "lang": row["lang"]}
+                | {"start": inside - start, "tokens": tokens}
+            )
+        return spans
 
 
 def open_index(stream: TokenStream, paths: Sequence[Path]) -> DocumentIndex:
     """Read the document indexes that belong to the shards of `stream`."""
-    starts, ids = [torch.empty(0, dtype=torch.int64)], []
+    starts, tables = [np.empty(0, np.int64)], []
     for path, end, shard in zip(paths, stream.ends, stream.shards, strict=True):
-        for batch in read_batches(path, ["id", "start"]):
-            starts.append(from_dlpack(batch.column("start")) + (end - len(shard)))
-            ids.append(batch.column("id"))
-    return DocumentIndex(torch.cat(starts), pa.chunked_array(ids, type=pa.string()))
+        for batch in read_batches(path, ["id", "source", "lang", "start", "length"]):
+            starts.append(batch.column("start").to_numpy() + (end - len(shard)))
+            tables.append(pa.Table.from_batches([batch]))
+    return DocumentIndex(np.concatenate(starts), pa.concat_tables(tables))

@@ -66,7 +66,7 @@ def load_pages() -> list[tuple[str, list[str], list[str]]]:
             if strings is not None:
                 body = record.reader.read()
                 try:
-                    html, _ = decode(body, None, record.http_charset or declared_charset(body))
+                    html, _ = decode(body, None, record.http_charset or declared_charset(body), mixed=True)
                 except UndecodableError:
                     html = ""  # what ingest would quarantine counts as lost
                 pages.append((html, strings["with"], strings["without"]))

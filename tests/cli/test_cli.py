@@ -9,8 +9,8 @@ import pytest
 from tests.conftest import ROOT
 
 COMMANDS = [
-    "run", "download", "ingest", "clean", "decide", "dedup", "split", "tokenizer", "encode", "pack", "train",
-    "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
+    "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "pack",
+    "train", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
 ]  # fmt: skip
 
 RECIPE = """
@@ -23,6 +23,8 @@ format = "text"
 lang = "en"
 [dedup]
 near = false  # the notes differ in a number
+[passages]
+min_chars = 30
 """
 
 
@@ -60,7 +62,9 @@ def test_stages_by_hand_lead_from_files_to_token_shards(tmp_path: Path) -> None:
         text = (
             f"On the {n}th day the boat was late, and the people on the quay had nothing to do but to watch the tide."
         )
-        (tmp_path / "notes" / f"{n}.txt").write_text(f"{text} They said that it had been like this in {1800 + n}.")
+        (tmp_path / "notes" / f"{n}.txt").write_text(
+            f"{text} They said that it had been like this in {1800 + n}.\n\nPrinted by the harbour office, as ever."
+        )
     tiny, data = recipe(tmp_path, "notes"), ["--data", tmp_path / "data", "--workers", "1"]
 
     def folder(*arguments: str | Path) -> str:
@@ -68,12 +72,15 @@ def test_stages_by_hand_lead_from_files_to_token_shards(tmp_path: Path) -> None:
 
     documents = folder("ingest", tiny)
     decided = folder("decide", tiny, folder("clean", tiny, documents))
-    chosen = folder("split", tiny, folder("dedup", tiny, decided))
+    duplicates = folder("dedup", tiny, decided)
+    assert "has [passages]" in lmpipe("split", tiny, duplicates, *data, code=1).stderr
+    chosen = folder("split", tiny, folder("passages", tiny, duplicates))
     learnt = lmpipe("tokenizer", tiny, chosen, *data[:2]).stdout.splitlines()[0]
     packed = folder("pack", tiny, folder("encode", chosen, learnt))
     shown = lmpipe("show", packed).stdout
     assert "tokens-train-00000.arrow" in shown
     assert "file 39.txt" in shown
+    assert "passage cut" in lmpipe("why", "notes:1.txt", *data[:2]).stdout
 
 
 @pytest.mark.parametrize(

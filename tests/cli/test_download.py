@@ -40,6 +40,16 @@ def test_a_recipe_fetches_what_it_ingests(tmp_path: Path) -> None:
     assert "kept" in read.stdout
 
 
+def test_feeds_that_fail_are_shown_with_the_reason(tmp_path: Path) -> None:
+    recipe = tmp_path / "bay.toml"
+    with serve({"/a": b"<html>login</html>"}) as server:
+        recipe.write_text(RECIPE.format(url=server.url, private="true"))
+        assert lmpipe("download", str(recipe), "--data", str(tmp_path)).returncode == 0
+    shown = " ".join(lmpipe("feeds", "--data", str(tmp_path)).stdout.split())
+    assert "bay: 1 of 1 feeds fail" in shown
+    assert "RSS" in shown
+
+
 def test_an_unknown_source_is_named(tmp_path: Path) -> None:
     recipe = tmp_path / "bay.toml"
     recipe.write_text(RECIPE.format(url="http://127.0.0.1:1", private="false"))

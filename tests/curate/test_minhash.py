@@ -5,62 +5,68 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmpipe.curate.minhash import Signer, WordHashes, jaccard, shingles
+from lmpipe.curate.minhash import Signer, fingerprints, jaccard
+from lmpipe.curate.shingles import Sets, shingle_sets
 from lmpipe.settings import DedupSettings
 
-WORDS = st.lists(st.sampled_from([f"word{n}" for n in range(20)] + ["Ünïcode", "漢字", "x1", "x2"]), max_size=120)
-HASHES = st.frozensets(st.integers(0, 2**64 - 1), max_size=60)
+HASHES = st.frozensets(st.integers(0, 2**48 - 1), max_size=60)
+FILLED = st.lists(st.frozensets(st.integers(0, 2**48 - 1), min_size=1, max_size=60), min_size=1, max_size=8)
+
+
+def sets_of(*sets: np.typing.NDArray[np.uint64]) -> Sets:
+    return Sets(np.concatenate(sets), np.cumsum([0, *map(len, sets)]))
+
+
+def hashes(numbers: frozenset[int]) -> np.typing.NDArray[np.uint64]:
+    return np.array(sorted(numbers), np.uint64)
 
 
 @given(HASHES, HASHES)
 def test_jaccard_equals_that_of_sets(a: frozenset[int], b: frozenset[int]) -> None:
-    found = jaccard(np.array(sorted(a), np.uint64), np.array(sorted(b), np.uint64))
-    assert found == (len(a & b) / len(a | b) if a | b else 0.0)
+    assert jaccard(hashes(a), hashes(b)) == (len(a & b) / len(a | b) if a | b else 0.0)
 
 
-@given(WORDS, WORDS)
-def test_shingles_depend_on_the_text_alone(words: list[str], before: list[str]) -> None:
-    used = WordHashes()
-    shingles(before, 5, used)
-    assert shingles(words, 5, used).tolist() == shingles(words, 5, WordHashes()).tolist()
+@given(FILLED)
+def test_a_signature_depends_on_its_set_alone(batch: list[frozenset[int]]) -> None:
+    together, signer = sets_of(*map(hashes, batch)), Signer(DedupSettings())
+    for index, numbers in enumerate(batch):
+        alone = sets_of(hashes(numbers))
+        assert signer.bands(alone).tolist() == signer.bands(together)[index : index + 1].tolist()
+        assert fingerprints(alone)[0] == fingerprints(together)[index]
 
 
-def test_shingles_are_the_distinct_runs_of_words() -> None:
-    words = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(60)]
-    assert len(shingles(words, 5, WordHashes())) == 56
-    assert len(shingles(words + words, 5, WordHashes())) == 60  # 56 of each copy, which are the same, and 4 between
+def test_sets_differ_in_their_fingerprint_when_they_differ_in_one_shingle() -> None:
+    numbers = frozenset(range(1000))
+    found = fingerprints(sets_of(*(hashes(numbers - {n} | {n + 5000}) for n in range(500)), hashes(numbers)))
+    assert len(set(found.tolist())) == 501
 
 
-def test_shingles_see_no_case_and_no_digits_but_order() -> None:
-    words = [f"Word{chr(97 + n)}" for n in range(25)] * 2 + ["12"]
-    same = [word.lower() for word in words[:-1]] + ["34"]
-    assert jaccard(shingles(words, 5, WordHashes()), shingles(same, 5, WordHashes())) == 1.0
-    assert jaccard(shingles(words, 5, WordHashes()), shingles(words[::-1], 5, WordHashes())) == 0.0
-
-
-def test_short_texts_are_compared_by_characters() -> None:
-    a, b = ["the", "bridge", "was", "opened", "on", "monday"], ["the", "bridges", "was", "opened", "on", "monday"]
-    assert 0.5 < jaccard(shingles(a, 5, WordHashes()), shingles(b, 5, WordHashes())) < 1
-    assert len(shingles(["ab"], 5, WordHashes())) == 1
-    assert len(shingles([], 5, WordHashes())) == 0
-
-
+@pytest.mark.parametrize("size", [20, 300, 3000])
 @pytest.mark.parametrize("similarity", [0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
-def test_pairs_meet_as_often_as_the_banding_curve_says(similarity: float) -> None:
-    settings, pairs, size = DedupSettings(), 500, 300
-    signer = Signer(settings)
-    chance = np.random.default_rng(7)
+def test_pairs_meet_as_often_as_the_banding_curve_says(similarity: float, size: int) -> None:
+    settings, num_pairs = DedupSettings(), 500
+    chance = np.random.default_rng(size)
     common = round(2 * size * similarity / (1 + similarity))
-    met = 0
-    for _ in range(pairs):
-        drawn = chance.integers(0, 2**64, 2 * size - common, np.uint64)
-        a, b = drawn[:size], drawn[size - common :]
-        met += bool((signer.bands(a) == signer.bands(b)).any())
+    drawn = chance.integers(0, 2**48, (num_pairs, 2 * size - common), np.uint64)
+    a, b = (Signer(settings).bands(sets_of(*part)) for part in (drawn[:, :size], drawn[:, size - common :]))
+    met = (a == b).any(axis=1).mean()
     expected = 1 - (1 - (common / (2 * size - common)) ** settings.rows) ** settings.bands
-    assert abs(met / pairs - expected) < 0.07  # three standard deviations of 500 draws
+    assert abs(met - expected) <= 3 * (expected * (1 - expected) / num_pairs) ** 0.5
+
+
+def test_every_row_of_a_signature_agrees_as_often_as_the_sets_are_alike() -> None:
+    settings, num_pairs = DedupSettings(bands=112, rows=1), 400
+    drawn = np.random.default_rng(1).integers(0, 2**48, (num_pairs, 150), np.uint64)
+    a, b = (Signer(settings).bands(sets_of(*part)) for part in (drawn[:, :100], drawn[:, 50:]))
+    agree = (a == b).mean(axis=0)  # at similarity 1/3
+    assert abs(agree.mean() - 1 / 3) < 0.01
+    assert abs(agree - 1 / 3).max() < 4 * (2 / 9 / num_pairs) ** 0.5
 
 
 def test_signatures_never_change() -> None:
     """Signatures on disk are compared with new ones: this guards the constants."""
-    hashed = shingles([f"word{n}" for n in range(100)], 5, WordHashes())
-    assert Signer(DedupSettings(bands=2)).bands(hashed).tolist() == [4140234516113468799, 9375218152504188864]
+    sets = shingle_sets(
+        [" ".join(f"{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(100))], ["en"], DedupSettings()
+    )
+    assert Signer(DedupSettings(bands=2)).bands(sets).tolist() == [[968984191586624679, 2446827755082654501]]
+    assert fingerprints(sets).tolist() == [14741062434751335615]

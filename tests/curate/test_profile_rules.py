@@ -76,7 +76,7 @@ CASES = {
     ("fineweb", "newlines_per_word.max"): ("ab cd.\n" * 20, "ab cd ef gh.\n" * 20),
     ("news", "policy_lines.max"): ("We use cookies on it.\n" * 2 + "\n".join(lines(4)), "\n".join(lines(6))),
     ("news", "javascript_lines.max"): ("Enable JavaScript now.\n" * 2 + "\n".join(lines(4)), "\n".join(lines(6))),
-    ("news", "alpha_words.min"): ("ab 12 34 56 " * 20, "ab cd ef 12 " * 20),
+    ("news", "alpha_words.min"): ("ab 12 34 56 " * 20, "ab cd ef gh 12 " * 20),
 }  # fmt: skip
 """Profile and reason: the text that is dropped by it, and one that is kept."""
 CHINESE = {
@@ -135,3 +135,23 @@ def test_play_is_kept_as_a_novel_and_its_speakers_do_not_count_as_repetition(tmp
     play = "\n".join(line for n in range(40) for line in (speakers[n % 3], f"And the {prose(7, start=n * 7)}"))
     assert decided(tmp_path, "novels", [play], "en") == [None]
     assert decided(tmp_path, "gopher", [play], "en") == ["duplicate_lines.max"]
+
+
+def test_tale_with_refrains_is_kept_by_default_and_as_a_novel(tmp_path: Path) -> None:
+    tale = "\n".join(line for n in range(30) for line in ("Bird, bird, sing", f"And the {prose(30, start=n * 30)}"))
+    assert decided(tmp_path, "basic", [tale], "en") == [None]
+    assert decided(tmp_path, "novels", [tale], "en") == [None]
+    assert decided(tmp_path, "gopher-repetition", [tale], "en") == ["duplicate_lines.max"]
+
+
+@pytest.mark.parametrize("profile", ["basic", "news"])
+def test_brief_of_one_sentence_is_kept_and_table_of_figures_dropped(tmp_path: Path, profile: str) -> None:
+    brief = f"{prose(20, 'The').removesuffix('.')} effective today.\nWire"
+    table = "Shr 42 cts vs 32 cts\nNet 1,076,572 vs 826,939\nSales 20.5 mln vs 12.5 mln\nThe year\nShr 9 vs 8"
+    assert decided(tmp_path, profile, [brief, table], "en") == [None, "alpha_words.min"]
+
+
+@pytest.mark.parametrize("profile", ["basic", "news"])
+def test_chinese_news_with_full_width_figures_is_kept(tmp_path: Path, profile: str) -> None:
+    brief = "他于１９５１年６月出生在小城，１９７３年毕业于大学，１９９７年当选，在国家电台当过记者，是第一位女总统。"
+    assert decided(tmp_path, profile, [brief], "zh") == [None]

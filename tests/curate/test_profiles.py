@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lmpipe.curate.profiles import load_profile, shipped, thresholds, to_toml
 from lmpipe.errors import RecipeError
 from lmpipe.settings import Bounds, ProfileSettings
+from lmpipe.text.stopwords import short_list
 
 
 def load(name: str, base: Path = Path()) -> dict[str, dict[str, Bounds]]:
@@ -38,16 +40,33 @@ def test_fineweb_is_gopher_c4_without_lines_and_its_own_rules() -> None:
     assert "c4_sentences" not in rules
 
 
-def test_fineweb2_thresholds_are_those_of_its_configs(corpora: Path) -> None:
-    code = {"zh": "cmn_Hani", "de": "deu_Latn", "fr": "fra_Latn", "ja": "jpn_Jpan"}
-    for lang, name in code.items():
-        text = (corpora / "reference/fineweb-2/configs" / f"{name}.yml").read_text()
-        rules = load(f"fineweb2-{name}")[lang]
-        for key, bounds in (("dup_line_frac", "duplicate_lines"), ("new_line_ratio", "newlines_per_word")):
-            assert f"{key}: {rules[bounds].max:g}\n" in text
-        assert f"- - 2\n  - {rules['top_2gram_chars'].max:g}\n" in text
-        assert f"- - 10\n  - {rules['duplicate_10gram_chars'].max:g}\n" in text
-        assert load("fineweb2")[lang] == rules
+LANGUAGES = {"zh": "cmn_Hani", "de": "deu_Latn", "fr": "fra_Latn", "ja": "jpn_Jpan"}
+"""The configs of FineWeb2 that the corpora hold."""
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_fineweb2_thresholds_are_those_of_its_config(corpora: Path, lang: str) -> None:
+    config = yaml.safe_load((corpora / "reference/fineweb-2/configs" / f"{LANGUAGES[lang]}.yml").read_text())
+    fixed = {
+        "words": Bounds(min=50, max=100_000),
+        "hash_words": Bounds(max=0.1),
+        "ellipsis_words": Bounds(max=0.1),
+        "bullet_lines": Bounds(max=0.9),
+        "ellipsis_lines": Bounds(max=0.3),
+        "stop_words": Bounds(min=2),
+        "char_duplicate_ratio": Bounds(max=0.1),
+    }
+    assert load(f"fineweb2-{LANGUAGES[lang]}")[lang] == fixed | {
+        "mean_word_chars": Bounds(min=config["min_avg_word_length"], max=config["max_avg_word_length"]),
+        "alpha_segments": Bounds(min=config["max_non_alpha_words_ratio"]),
+        "duplicate_lines": Bounds(max=config["dup_line_frac"]),
+        **{f"top_{n}gram_chars": Bounds(max=most) for n, most in config["top_n_grams"]},
+        **{f"duplicate_{n}gram_chars": Bounds(max=most) for n, most in config["dup_n_grams"]},
+        "punctuated_lines": Bounds(min=config["line_punct_thr"]),
+        "newlines_per_word": Bounds(max=config["new_line_ratio"]),
+    }
+    assert set(short_list(lang)) == set(config["stopwords"])
+    assert load("fineweb2")[lang] == load(f"fineweb2-{LANGUAGES[lang]}")[lang]
 
 
 def test_own_file_is_read_relative_to_the_recipe(tmp_path: Path) -> None:

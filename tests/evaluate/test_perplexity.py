@@ -25,7 +25,7 @@ from lmpipe.evaluate.perplexity import evaluate
 from lmpipe.settings import EvaluateSettings, Model
 from lmpipe.train.checkpoint import save_checkpoint
 from lmpipe.train.model import LanguageModel, build_model
-from lmpipe.train.optimizer import make_optimizer
+from lmpipe.train.progress import Progress
 from lmpipe.train.run import load_run, prepare_run
 
 SETTINGS = EvaluateSettings(context=16, batch=4)
@@ -38,7 +38,7 @@ def scored_run(tmp_path: Path, model: Model = TRANSFORMER, std: float = 0.3) -> 
     built = build_model(model, VOCABULARY).eval()
     for parameter in built.parameters():
         nn.init.normal_(parameter, std=std)
-    save_checkpoint(run, 7, 0.0, built, make_optimizer(built, small_settings(model)))
+    save_checkpoint(run, Progress(step=7), dict(built.named_parameters()), {})
     return run, built
 
 
@@ -114,7 +114,16 @@ def test_protocol_says_how_the_score_was_made(tmp_path: Path) -> None:
     assert parts[1].startswith("set:demo-test@sha256:")
     assert parts[5].startswith("vocab:bpe61@")
     assert parts[2:5] == ["text:raw", "count:orig", "unit:token"]
-    assert parts[6:] == ["win:16", "stride:16", "reset:doc", "first:eot", "end:unscored", "dyn:no", "dtype:fp32", "v:1"]
+    assert parts[6:] == [
+        "win:16",
+        "stride:16",
+        "reset:window",
+        "first:eot",
+        "end:unscored",
+        "dyn:no",
+        "dtype:fp32",
+        "v:2",
+    ]
     assert {row["protocol"] for row in rows_of(manifest)} == {manifest.settings["protocol"]}
 
 
@@ -136,7 +145,7 @@ def test_set_is_another_when_a_document_differs(tmp_path: Path) -> None:
         shards = {"train": [make_documents(40, 1)], "test": [make_documents(9, seed)]}
         run = prepare_run(tokens_dataset(data, shards), small_settings(), "demo", data)
         model = build_model(TRANSFORMER, VOCABULARY)
-        save_checkpoint(run, 7, 0.0, model, make_optimizer(model, small_settings()))
+        save_checkpoint(run, Progress(step=7), dict(model.named_parameters()), {})
         names.append(evaluate(run, SETTINGS, data, Execution()).settings["set"])
     assert names[0] != names[1]
 
@@ -150,6 +159,22 @@ def test_evaluate_refuses_a_run_without_a_checkpoint(tmp_path: Path) -> None:
 def test_evaluate_refuses_a_split_without_documents(tmp_path: Path) -> None:
     run = prepare_run(tokens_dataset(tmp_path, {"train": [make_documents(40, 1)]}), small_settings(), "demo", tmp_path)
     model = build_model(TRANSFORMER, VOCABULARY)
-    save_checkpoint(run, 7, 0.0, model, make_optimizer(model, small_settings()))
+    save_checkpoint(run, Progress(step=7), dict(model.named_parameters()), {})
     with pytest.raises(TrainingError, match="no document of the split test"):
         evaluate(run, SETTINGS, tmp_path, Execution())
+
+
+def test_carried_state_scores_a_document_as_if_it_were_one_window(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path, LSTM)
+    whole = rows_of(evaluate(run, EvaluateSettings(context=1000, batch=1), tmp_path, Execution()))
+    for context, batch in ((16, 4), (5, 3), (7, 1)):
+        settings = EvaluateSettings(context=context, batch=batch, carry=True)
+        carried = rows_of(evaluate(run, settings, tmp_path, Execution()))
+        assert [row["nats"] for row in carried] == pytest.approx([row["nats"] for row in whole], abs=1e-3)
+        assert "|reset:doc|" in carried[0]["protocol"]
+
+
+def test_carried_state_is_refused_for_a_transformer(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path)
+    with pytest.raises(TrainingError, match="needs an LSTM"):
+        evaluate(run, EvaluateSettings(carry=True), tmp_path, Execution())

@@ -22,6 +22,9 @@ paths = ["notes.txt"]
 format = "lines"
 lang = "en"
 
+[passages]
+unit = "line"
+
 [split]
 valid = 0.1
 test = 0.2

@@ -133,6 +133,39 @@ def test_decode_reads_windows_1252_when_latin_1_is_declared() -> None:
     assert decode(b"a\x93b", None, declared="latin-1") == ("a“b", "cp1252"), "detection would take it for Chinese"
 
 
+UMLAUTS = GERMAN * 10
+
+
+@pytest.mark.parametrize("stray", ["Mitgefühl wählen", "“quoted” words", "à la carte", "10 € each", "São Paulo"])
+@pytest.mark.parametrize("declared", [None, "utf-8", "iso-8859-1"])
+def test_decode_reads_a_few_bytes_of_cp1252_in_utf8_when_the_caller_will_say_so(
+    stray: str, declared: str | None
+) -> None:
+    data = UMLAUTS.encode() + stray.encode("cp1252")
+    assert decode(data, None, declared, mixed=True) == (UMLAUTS + stray, "utf-8+cp1252")
+    with pytest.raises(UndecodableError, match="not utf-8: invalid"):
+        decode(data, None, declared)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        UMLAUTS.encode() + GERMAN.encode("cp1252") * 9,  # two halves
+        GERMAN.encode() + GERMAN.encode("cp1252"),  # as much of the one as of the other
+        "It’s the keeper’s lamp, he said—and ".encode() + b"caf\xe9 too",  # too short to be sure of
+        UMLAUTS.encode() + "中国".encode("gbk"),  # another codec's words
+        UMLAUTS.encode() + "“quoted”".encode()[:-1],  # a character cut off: two bytes
+        CHINESE.encode() * 20 + CHINESE.encode()[:1] + b"<p>",  # cut off to one byte, which would pass for a letter
+        RUSSIAN.encode() * 20 + b" " + RUSSIAN.encode()[:1] + b"<p>",
+        UMLAUTS.encode() + b" \x81 ",  # nothing in cp1252
+        UMLAUTS.encode() + b"lower\xc4case",
+    ],
+)
+def test_decode_refuses_bytes_that_are_utf8_only_in_part(data: bytes) -> None:
+    with pytest.raises(UndecodableError, match="not utf-8"):
+        decode(data, None, mixed=True)
+
+
 def test_decode_ignores_a_declared_codec_that_does_not_exist() -> None:
     assert decode(FRENCH.encode("cp1252"), None, declared="no\0such") == (FRENCH, "cp1252")
 

@@ -61,8 +61,25 @@ def test_read_feed_skips_an_entry_without_text(tmp_path: Path) -> None:
     assert read(tmp_path, rss("<item><title>only this</title></item>")) == [Skipped(reason="empty")]
 
 
-def test_read_feed_skips_a_feed_without_entries(tmp_path: Path) -> None:
-    assert read(tmp_path, rss("")) == [Skipped(reason="empty")]
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("&#55357;&#56832; ok", "😀 ok"),
+        ("&#xD83D;&#xDE00; ok", "😀 ok"),
+        ("half &#xD83D; ok", "half \ufffd ok"),
+        ("&#55001; ok", "\ud6d9 ok"),
+    ],
+)
+def test_read_feed_puts_halves_of_characters_together(tmp_path: Path, written: str, text: str) -> None:
+    """feedparser raises UnicodeEncodeError for them, which used to end the whole ingest."""
+    (document,) = read(tmp_path, rss(f"<item><description>{written}</description></item>"))
+    assert isinstance(document, Document)
+    assert document.text == text
+
+
+@pytest.mark.parametrize("feed", [rss(""), '<CHANNEL HREF="https://bay.example/">\n</CHANNEL>'])
+def test_read_feed_skips_a_feed_without_entries(tmp_path: Path, feed: str) -> None:
+    assert read(tmp_path, feed) == [Skipped(reason="empty")]
 
 
 @pytest.mark.parametrize("content", [b"", b"<html><h1>502 Bad Gateway</h1></html>", b"\x89PNG\r\n\x1a\n" + bytes(50)])

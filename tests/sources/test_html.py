@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmpipe.sources import article
 from lmpipe.sources.html import BadPageError, Library, declared_charset, extract, fragment_text, without_headline
 
 LIBRARIES: list[Library] = ["trafilatura", "resiliparse"]
@@ -57,6 +58,42 @@ def test_extract_keeps_a_date_in_the_future_when_nothing_bounds_it() -> None:
     assert extract(PAGE.replace("2021-05-04", "2088-05-04"), "trafilatura").date == datetime(2088, 5, 4, tzinfo=UTC)
 
 
+NAVIGATION = "".join(f"<li><a href='/{n}'>Section {n} of the paper</a></li>" for n in range(60))
+PRICES = "<table>" + "".join(f"<tr><td>Net of size {n}</td><td>{n}.50</td></tr>" for n in range(80)) + "</table>"
+
+
+@pytest.mark.parametrize("furniture", [f"<ul>{NAVIGATION}</ul>", PRICES])
+def test_extract_gives_little_of_a_page_without_an_article(furniture: str) -> None:
+    """The balanced rules alone return all of it."""
+    page = f"<html><head><title>Bay News</title></head><body><main>{furniture}</main></body></html>"
+    tree = article.parse(page)
+    assert tree is not None
+    assert len(extract(page, "trafilatura").text) < 0.3 * len(article.extracted(tree, precise=False))
+
+
+def test_extract_keeps_a_table_inside_an_article() -> None:
+    paragraphs = "".join(f"<p>Part {n}: {PARAGRAPH}</p>" for n in range(9))
+    table = "<table><tr><th>Harbour</th><th>Ships</th></tr><tr><td>North</td><td>41</td></tr></table>"
+    page = extract(f"<html><body><article>{paragraphs}{table}{paragraphs}</article></body></html>", "trafilatura")
+    assert "North" in page.text
+
+
+def test_extract_gives_a_bad_page_when_the_library_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: object, **more: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr("trafilatura.bare_extraction", failing)
+    with pytest.raises(BadPageError, match=r"trafilatura fails.*too deep"):
+        extract(PAGE, "trafilatura")
+
+
+def test_extract_lets_no_library_write_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(0)
+    for html in ("", "plain", "<html></html>", PAGE.replace("2021-05-04", "2021-99-99")):
+        extract(html, "trafilatura")
+    assert [record for record in caplog.records if record.levelno > 10] == []
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("html", ["", " ", "<html></html>", "\x00", "<", "plain", "<html><body></body></html>"])
 def test_extract_gives_no_article_when_there_is_none(library: Library, html: str) -> None:
@@ -105,6 +142,10 @@ def test_extract_gives_encodable_text_for_any_page(html: str, library: Library) 
 def test_headline_that_repeats_the_title_is_dropped_from_the_text() -> None:
     assert without_headline("A Title\nThe body.", "A Title") == "The body."
     assert without_headline("Another line\nThe body.", "A Title") == "Another line\nThe body."
+    assert (
+        without_headline("A Title\nAda Quill\nThe body.\nAda Quill", "A Title", "Ada Quill") == "The body.\nAda Quill"
+    )
+    assert without_headline("A Title", "A Title") == ""
 
 
 STORY = "The bridge was opened on Monday. " * 20

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -296,8 +297,33 @@ def test_read_accounts_for_any_edit_of_a_file(tmp_path: Path, form: str, at: int
     try:
         found = read(tmp_path, form, content[:at] + insert + content[at + cut :], **changes)
     except InputError as error:
-        assert "no column" in str(error), "an edit may hit a column's name"  # noqa: PT017
+        # an edit may hit a column's name, or make the mark of UTF-16 or of a zip
+        assert re.search("no column|is utf-|is a zip", str(error))  # noqa: PT017
         return
     assert found
     for document in (r for r in found if isinstance(r, Document)):
         (document.native_id + document.title + document.text).encode()
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "lines"])
+def test_lines_in_utf16_are_refused_at_once(tmp_path: Path, form: str, codec: str) -> None:
+    content = '{"text": "eine Flut"}\n{"text": "noch eine"}\n' if form == "jsonl" else "text\neine Flut\nnoch eine\n"
+    with pytest.raises(InputError, match=r"is utf-(16|32)-.*iconv"):
+        read(tmp_path, form, content.encode(codec))
+
+
+def test_text_in_utf16_is_read_with_and_without_a_mark(tmp_path: Path) -> None:
+    for codec in ("utf-16", "utf-16-le", "utf-16-be"):
+        assert texts(read(tmp_path, "text", "Eine Flut kam über die Watten.\nZwei.\n".encode(codec))) == [
+            "Eine Flut kam über die Watten.\nZwei."
+        ]
+
+
+def test_a_json_array_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="found an array"):
+        read(tmp_path, "jsonl", '\ufeff[\n  {"text": "a"},\n  {"text": "b"}\n]')
+
+
+def test_a_broken_first_line_is_no_json_array(tmp_path: Path) -> None:
+    assert texts(read(tmp_path, "jsonl", '[{"text": "a"}\n{"text": "b"}\n')) == ["b"]

@@ -1,5 +1,6 @@
 """CSV and Parquet: separators, quotes, columns inside others, and what is refused."""
 
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,3 +99,46 @@ def test_parquet_refuses_missing_and_mistyped_columns(tmp_path: Path, table: pa.
 def test_units_refuse_a_file_that_is_no_parquet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not readable as Parquet"):
         read(tmp_path, "parquet", b"PAR1 but no more")
+
+
+def test_csv_gives_a_bad_record_for_a_quote_that_is_never_closed(tmp_path: Path) -> None:
+    found = read(tmp_path, "csv", 'id,text\n0,z\n1,"open\n2,b\n3,c\n')
+    assert texts(found) == ["z"]
+    assert [error for error in errors(found) if "3 lines from here are lost" in error] != []
+
+
+def test_csv_refuses_a_mapped_column_that_is_there_twice(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there twice"):
+        read(tmp_path, "csv", "text,text\na,b\n")
+
+
+def test_parquet_refuses_a_dotted_path_that_leads_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "nested.parquet"
+    pq.write_table(pa.table({"doc": [{"body": "a"}]}), path)
+    with pytest.raises(InputError, match=r"no column 'doc.text' for text; found struct<body: string>"):
+        read_files(source("parquet", fields={"text": "doc.text"}), path)
+    assert texts(read_files(source("parquet", fields={"text": "doc.body"}), path)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_parquet_reads_every_kind_of_string_and_counts_nulls(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "kinds.parquet"
+    pq.write_table(pa.table({"text": pa.array(["a", None, "", "b"], pa.string()).cast(kind)}), path)
+    found = read_files(source("parquet"), path)
+    assert (texts(found), tally(found)["empty"]) == (["a", "b"], 2)
+
+
+def test_parquet_holds_a_small_part_of_a_large_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "large.parquet"
+    draw = random.Random(1)
+    table = pa.table({"text": [draw.randbytes(2000).hex() for _ in range(5000)]})
+    pq.write_table(table, path, row_group_size=len(table), use_dictionary=False, compression="none")
+    del table
+    settings = source("parquet")
+    (unit,) = local.units(settings, [path])
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in local.read(settings, unit)]
+    assert len(held) == 5000
+    assert max(held) < path.stat().st_size / 2

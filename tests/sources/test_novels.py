@@ -260,7 +260,7 @@ def test_read_refuses_the_embedded_book_with_invalid_bytes() -> None:
         ("gutenberg/pg-huckleberry_finn.txt", 43),
         ("gutenberg/pg-tom_sawyer.txt", 37),
         ("gutenberg/pg-frankenstein.txt", 28),
-        ("gutenberg/pg-grimm.txt", 60),
+        ("gutenberg/pg-grimm.txt", 64),
         ("gutenberg/pg-dorian_gray.txt", 20),
         ("gutenberg/24264-0.txt", 120),
         ("zh/红楼梦.txt", 120),

@@ -311,3 +311,57 @@ def test_any_edit_of_a_book_is_accounted_for(tmp_path: Path, name: str, at: int,
     assert records
     for document in documents(records):
         (document.native_id + document.title + document.text).encode()
+
+
+@pytest.mark.parametrize("kind", ["text/xml", "application/xml", "", "Application/XHTML+XML"])
+def test_epub_reads_pages_of_a_careless_type(tmp_path: Path, kind: str) -> None:
+    content = package(["a.xhtml"]).replace(
+        'href="a.xhtml" media-type="application/xhtml+xml"', f'href="a.xhtml" media-type="{kind}"'
+    )
+    assert titles(read(tmp_path, "tides.epub", epub({"a.xhtml": page()}, **{"OEBPS/content.opf": content}))) == HEADINGS
+
+
+def test_epub_skips_a_picture_in_its_spine_and_refuses_what_it_cannot_read_there(tmp_path: Path) -> None:
+    content = package(["a.xhtml", "b.svg"])
+    kind = 'href="b.svg" media-type="application/xhtml+xml"'
+    for mime, expected in (("image/svg+xml", None), ("application/pdf", "of type 'application/pdf'")):
+        opf = content.replace(kind, f'href="b.svg" media-type="{mime}"')
+        found = read(tmp_path, "tides.epub", epub({"a.xhtml": page(), "b.svg": "<svg/>"}, **{"OEBPS/content.opf": opf}))
+        if expected is None:
+            assert titles(found) == HEADINGS
+        else:
+            assert expected in bad(found)
+
+
+def test_epub_of_old_html_with_empty_elements_loses_nothing(tmp_path: Path) -> None:
+    body = (
+        '<a id="p1"/><div/><h2>Chapter I</h2><p/><p>caf&eacute;&nbsp;&mdash; ' + PROSE + "</p><iframe/><p>The end.</p>"
+    )
+    (document,) = documents(read(tmp_path, "tides.epub", epub({"a.xhtml": page(body, "<title/><script src='x'/>")})))
+    assert "café" in document.text
+    assert document.text.endswith("The end.")
+
+
+def test_notes_of_transcribers_are_counted_skips_in_text_and_html(tmp_path: Path) -> None:
+    note = "Old spelling is kept, and so are the commas of the first edition. " * 4
+    html = page(BODY + f"<h2>Transcriber's Notes</h2><p>{note}</p>")
+    text = f"Chapter I\n\n{PROSE}\n\nChapter II\n\n{PROSE}\n\nTranscriber's Notes:\n\n{note}\n"
+    for name, content in (("tides.htm", html), ("tides.txt", text)):
+        found = read(tmp_path, name, content)
+        assert [title.partition(" - ")[2] for title in titles(found)] == ["Chapter I", "Chapter II"]
+        assert Skipped(reason="transcriber_note") in found
+
+
+def test_two_books_in_a_file_keep_their_chapters_apart(tmp_path: Path) -> None:
+    records = read(tmp_path, "tides.txt", TEXT + TEXT, "required")
+    assert [d.native_id for d in documents(records)] == ["tides#01", "tides#02", "tides#03", "tides#04"]
+    assert not any("Licence" in d.text or "GUTENBERG" in d.text for d in documents(records))
+    raw = (tmp_path / "tides.txt").read_bytes()
+    for document in documents(records):
+        assert raw[document.origin.offset :].lstrip().startswith(document.text[:9].encode())
+
+
+def test_translator_and_language_of_the_header_travel_with_every_chapter(tmp_path: Path) -> None:
+    head = "Title: Tides\n\nAuthor: Various\n\nTranslator: Mia Low\n\nLanguage: Deutsch\n\n"
+    first, _ = documents(read(tmp_path, "tides.txt", head + TEXT, "required"))
+    assert (first.meta["translator"], first.meta["author"], first.lang) == ("Mia Low", "Various", "de")

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lmpipe.document import Document
@@ -15,11 +16,21 @@ from lmpipe.errors import InputError
 from lmpipe.sources import wikipedia, wikipedia_stream
 from tests.sources.test_wikipedia import HEAD, SOURCE, TAIL, bad, ids, multistream, page, read, write
 
+
+def zstd(data: bytes) -> bytes:
+    packed = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(packed, "zstd") as stream:
+        stream.write(data)
+    return bytes(packed.getvalue())
+
+
 PACKINGS = {
     "x.xml": lambda data: data,
     "x.xml.bz2": bz2.compress,
     "x.xml.gz": gzip.compress,
     "x.xml.xz": lzma.compress,
+    "x.xml.zst": zstd,
+    "frames.xml.zst": lambda data: zstd(data[:99]) + zstd(data[99:]),
     "utf16.xml": lambda data: data.decode().encode("utf-16"),
     "utf16-be.xml.gz": lambda data: gzip.compress(data.decode().encode("utf-16-be")),
     "misnamed.gz": bz2.compress,
@@ -35,7 +46,7 @@ def test_pages_are_read_whatever_the_packing(tmp_path: Path, name: str) -> None:
     assert records[0].text == "Käse 猫"
 
 
-@pytest.mark.parametrize("pack", [lambda data: bz2.compress(data, 1), gzip.compress, lzma.compress])
+@pytest.mark.parametrize("pack", [lambda data: bz2.compress(data, 1), gzip.compress, lzma.compress, zstd])
 def test_pages_before_the_end_are_kept_when_compressed_data_is_cut(
     tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -116,7 +127,7 @@ def test_a_dump_without_its_end_is_told_in_the_log(tmp_path: Path, caplog: pytes
     assert [("cut.xml.bz2" in message, "</mediawiki>" in message) for message in caplog.messages] == [(True, True)]
 
 
-@pytest.mark.parametrize("name", ["x.xml.bz2", "x.xml.gz", "x.xml.xz"])
+@pytest.mark.parametrize("name", ["x.xml.bz2", "x.xml.gz", "x.xml.xz", "x.xml.zst"])
 def test_a_single_stream_is_one_unit_and_the_log_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
@@ -136,7 +147,7 @@ def test_a_small_dump_is_cut_into_as_many_units_as_a_large_one(tmp_path: Path, m
     assert max(sizes) < path.stat().st_size / 20
 
 
-@pytest.mark.parametrize(("magic", "name"), [(b"7z\xbc\xaf\x27\x1c\0\4", "7z"), (b"(\xb5/\xfd1234", "zstd")])
+@pytest.mark.parametrize(("magic", "name"), [(b"7z\xbc\xaf\x27\x1c\0\4", "7z"), (b"PK\x03\x04abcd", "zip")])
 def test_an_archive_that_cannot_be_streamed_is_refused(tmp_path: Path, magic: bytes, name: str) -> None:
     with pytest.raises(InputError, match=f"{name}.*bz2"):
         wikipedia.units(SOURCE, [write(tmp_path, "x.7z", magic)])

@@ -81,7 +81,7 @@ def test_marks_vanish_and_text_stays_when_rendered(text: str, shown: str) -> Non
         ("== Empty ==\n== B ==\ntext", "B\n\ntext"),
         ("== Empty ==\n== 参考文献 ==\n<references/>", ""),
         ("* one\n** two\n# three\n: four", "one\ntwo\nthree\nfour"),
-        ("; term : meaning", "term : meaning"),
+        ("; term : meaning\n; a: b\n;at 10:30", "term\nmeaning\na\nb\nat 10:30"),
         ("* {{flagicon|FR}}\n*\n* a", "a"),
         ("a\n\n\n\n----\n\nb", "a\n\nb"),
         ("a\n{{infobox|b={{c|d}}}}\n{{-}}\n{|\n|e\n|}\nf", "a\n\nf"),
@@ -199,50 +199,6 @@ def test_holes_are_mended_where_a_template_was_dropped(text: str, shown: str) ->
     assert rendered(text) == shown
 
 
-CONVERTED = "-{zh-hans:计算机; zh-hant:電腦}-"
-
-
-@pytest.mark.parametrize(
-    ("text", "variant", "shown"),
-    [
-        (CONVERTED, "zh-hans", "计算机"),
-        (CONVERTED, "zh-hant", "電腦"),
-        ("-{zh-cn:软件; zh-tw:軟體; zh-hk:軟件}-", "zh-hans", "软件"),
-        ("-{zh-cn:软件; zh-tw:軟體; zh-hk:軟件}-", "zh-hant", "軟體"),
-        ("-{zh-hk:的士}-", "zh-hans", "的士"),
-        ("-{原文}-与-{R|文}-", "zh-hans", "原文与文"),
-        ("甲-{H|zh-cn:软件;zh-tw:軟體}-乙-{T|zh-cn:题;zh-tw:題}-丙", "zh-hans", "甲乙丙"),
-        ("-{A|zh-cn:软件;zh-tw:軟體}-", "zh-hans", "软件"),
-        ("[[a|-{zh-cn:软件;zh-tw:軟體}-]]好", "zh-hant", "軟體好"),
-        ("-{zh-cn:{{lang|en|x}};zh-tw:y}-好", "zh-hans", "x好"),
-        ("-{zh-cn:甲-{乙}-;zh-tw:丙}-", "zh-hans", "甲乙"),
-        ("-{zh-hans;zh-cn|都}--{zh-tw|台}--{D|zh-cn:软件;zh-tw:軟體}-", "zh-hans", "都"),
-    ],
-)
-def test_language_variants_resolve_to_one_side(text: str, variant: str, shown: str) -> None:
-    assert rendered(text, lang="zh", variant=variant) == shown
-
-
-@pytest.mark.parametrize(
-    ("text", "variant", "shown"),
-    [
-        ("用軟體-{H|zh-cn:软件;zh-tw:軟體}-和[[軟體]]", "zh-hans", "用软件和软件"),
-        ("-{A|zh-cn:软件;zh-tw:軟體}-与软件", "zh-hant", "軟體与軟體"),
-        (
-            "{{NoteTA|G1=IT|T=zh-cn:题|1=zh-cn:宽带;zh-tw:寬頻;|zh-hans:博客;zh-hant:網誌}}寬頻和網誌",
-            "zh-hans",
-            "宽带和博客",
-        ),
-        ("-{H|巨集=>zh-cn:宏}-巨集", "zh-hans", "宏"),
-        ("-{H|巨集=>zh-cn:宏}-巨集", "zh-hant", "巨集"),
-        ("-{H|zh-cn:软件;zh-tw:軟體}-軟體，-{軟體}-，-{R|軟體}-", "zh-hans", "软件，軟體，軟體"),
-        ("-{H|zh-cn:网络;zh-tw:網路}--{H|zh-cn:网络游戏;zh-tw:網路遊戲}-網路遊戲網路", "zh-hans", "网络游戏网络"),
-    ],
-)
-def test_rules_of_a_page_convert_its_words_outside_markup(text: str, variant: str, shown: str) -> None:
-    assert rendered(text, lang="zh", variant=variant) == shown
-
-
 def test_chinese_units_and_dates_are_chinese_when_the_wiki_is() -> None:
     text = "长{{convert|93|m|ft}}，建于{{as of|2020}}年，{{lang-en|sea}}"
     assert rendered(text, lang="zh") == "长93米（305英尺），建于2020年，英语：sea"
@@ -298,6 +254,10 @@ HOSTILE = {
     "switch": "__" * N + "Ж" * 4 * N,
     "name": "{{" + "a" * 4 * N + "|b}}",
     "entity": "&#" + "9" * N + ";",
+    "rules by place": "".join(f"-{{H|zh-tw:甲{n};zh-cn:乙{n}}}-字甲{n}" for n in range(N // 10)),
+    "comments on lines": "\n<!-- -" * N,
+    "functions": "{{#if:x|" * N + "}}" * N,
+    "short form": "[[" + " (" * N + ")" * N + "|]]",
     "numbers": "{{convert|" + "1|to|" * N + "2|m}} {{convert|1." + "0" * 400 + "|m}} {{as of|2020|" + "9" * 5000 + "}}",
 }
 
@@ -345,7 +305,7 @@ WRAPPERS = (
     "{{nowrap|%s}}",
     "{{unheard of|a=%s|b}} c",
     "[[target|%s]]",
-    "'''%s'''",
+    "b '''%s''' c",
     "\n{|\n| %s\n|}\n",
     "-{zh-cn:%s;zh-tw:b}-",
     "word（%s）",

@@ -43,6 +43,8 @@ Whois [[ip|185.60.216.35]]?
 The host ([[ip|62.210.16.62]]) was down.
 ping [[ip|2001:41d0:8:e8ad::1]]
 Gateway=[[ip|203.119.24.9]]
+mapped [[ip|::ffff:81.2.69.142]], NAT64 [[ip|64:ff9b::81.2.69.142]]
+ratio 12:[[ip|81.2.69.142]] and [[[ip|0:0:0:0:0:FFFF:81.2.69.142]]]:80
 
 Card [[card|4111 1111 1111 1111]] was declined.
 pay with [[card|5555555555554444]] now
@@ -56,6 +58,7 @@ number [[card|4012888888881881]], expires 12/29
 Visa: [[card|4000056655665556]]
 Old Visa [[card|4222222222222]] had 13 digits.
 Card [[card|3714-496353-98431]]
+Dankort [[card|5019717010103742]], Maestro [[card|6759 6498 2643 8453]]
 
 IBAN [[iban|DE89 3704 0044 0532 0130 00]], please.
 [[iban|GB82WEST12345698765432]]
@@ -78,6 +81,7 @@ Social Security Number [[ssn|401338765]]
 social security no. [[ssn|123121234]]
 id [[ssn|432-81-9076]], name below
 [[ssn|575-30-4421]]/[[ssn|575-30-4422]]
+SSN [[ssn|078.05.1123]] or ssn: [[ssn|078 05 1123]]
 
 身份证号[[cn_id|11010519491231002X]]，请核对。
 [[cn_id|44030519880607142x]]
@@ -116,6 +120,8 @@ France : [[phone|01 70 18 99 01]]
 London office [[phone|020 7946 0123]]
 mobile [[phone|07700 900123]]
 Berlin [[phone|030/1234567]]
+Essen [[phone|0201 / 240 20]], Bonn [[phone|(0228) / 12 34 56]]
+Hamburg: [[phone|+49 (0)40 / 49 07 11 06]]
 + fax [[phone|089 1234567]]
 phone: [[phone|2125550187]]
 Tokyo [[phone|+81 3-1234-5678]]
@@ -192,6 +198,7 @@ XX89370400440532013000
 PL61 apples and 109010140 pears
 000-12-3456 is not given out
 666-12-3456 neither
+078 05 1123 and 123.45.6789 say nothing by themselves
 900-12-3456 nor this
 123-00-4567 or 123-45-0000
 part 536-22-87123
@@ -220,6 +227,8 @@ on 2008-10-15 at 10:30
 population 12 345 678 in 1990
 1 234 567 890 people
 the years 1066 1215 1415 1815
+1990 / 1995 / 2000 / 2005
+a ratio of 100 / 2000000
 scores 21-15 21-17 15-21
 pages 123-456 and 789-1011
 $1,234,567.89 or 1.234.567,89

@@ -210,6 +210,10 @@ def test_chinese_with_some_english_is_chinese() -> None:
     assert identify("他在 iPhone 上打开了 GitHub，然后把这一段代码读了两遍。").lang == "zh"
 
 
+def test_chinese_with_a_katakana_middle_dot_is_chinese() -> None:
+    assert identify("比尔・盖茨昨日来到北京").lang == "zh"
+
+
 def test_english_with_one_chinese_name_is_english() -> None:
     found = identify("The poet 李白 was born far from the capital and travelled for most of his life.")
     assert (found.lang, found.script) == ("en", "Latn")

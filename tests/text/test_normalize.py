@@ -15,7 +15,6 @@ from lmpipe.text.normalize import (
     line_ends,
     mojibake,
     normalize,
-    unwrap,
 )
 
 
@@ -69,8 +68,41 @@ def test_nothing_is_left_to_repair(text: str) -> None:
     assert repaired == "\n".join(line.strip() for line in repaired.strip().split("\n"))
 
 
-def test_joiners_stay_where_scripts_need_them() -> None:
-    assert invisible("می‌خواهم 👩‍🚀") == "می‌خواهم 👩‍🚀"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cخواهم", "क्\u200dष क्\u200cष", "ශ්\u200dරී", "👩\u200d🚀 ❤\ufe0f ☎\ufe0e", "葛\U000e0100城",
+        "ᠮᠣᠩᠭᠣᠯ\u180eᠠ",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "السَّلامُ عَلَيْكُم ـــ ١٢٣ ﷺ", "שָׁלוֹם — „כך״",
+        "ភាសា\u200bខ្មែរ", "\ue000x\U000f0000", "ＡＢＣ１２３", "x² ½ ℃ №", "한국 हिन्दी ἄνθρωπος",
+    ],
+)  # fmt: skip
+def test_scripts_keep_their_joiners_signs_and_selectors(text: str) -> None:
+    assert normalize(text) == (text, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\xc3\x85ngstr\xc3\xb6m", "Ångström"),  # U+0085 as a byte of a broken letter
+        ("c'est parl\xe9\x85 Tu sais", "c'est parlé… Tu sais"),  # as the ellipsis of Windows-1252
+        ("and so\x85 he left the caf\xe9", "and so… he left the café"),
+        ("one\x85two\x85\x85three\x85", "one\ntwo\n\nthree"),  # as a line end
+        ("s\xc3\xad, nama\xc3\x83\xc2\xb1ana", "sí, namañana"),  # a soft hyphen as a byte
+        ("the caf\xc3\xa9\r\nwas shut\rhere", "the café\nwas shut\nhere"),
+        ("e\u200b\u0301a \u2066b\u2069 \u061cc", "éa b c"),
+    ],
+)
+def test_broken_bytes_are_told_from_line_ends_and_invisible_characters(before: str, after: str) -> None:
+    once, _ = normalize(before)
+    assert once == after
+    assert normalize(once) == (once, [])
+
+
+@given(st.text(st.sampled_from("eaé\u0301\u200b\u00ad\ufeffﬁ \n\x85कष\u094d\u200dភ\u2000"), max_size=12))
+def test_repaired_text_is_composed(text: str) -> None:
+    repaired, _ = normalize(text)
+    assert composition(repaired) == repaired
 
 
 def test_normalize_names_the_rules_that_changed_something() -> None:
@@ -86,57 +118,3 @@ def test_switched_off_rules_do_nothing() -> None:
 def test_whitespace_rules_are_idempotent(text: str) -> None:
     once, _ = normalize(text, unicode=False)  # ftfy's guesses are not: a collapsed blank can make a text look bad
     assert normalize(once, unicode=False) == (once, [])
-
-
-PROSE = (
-    "The clock in the tower had not struck for eleven years when the letter came,\n"
-    "and nobody in the town could have said with any certainty whether that was a\n"
-    "loss or a relief."
-)
-VERSE = "The river goes by,\nthe hours go too,\nand none of them ask\nwhat I wanted to do."
-
-
-def test_unwrap_joins_the_lines_of_prose() -> None:
-    assert unwrap(PROSE) == PROSE.replace("\n", " ")
-
-
-def test_unwrap_keeps_verse_and_headings() -> None:
-    text = f"CHAPTER I.\nThe Letter\n\n{VERSE}"
-    assert unwrap(text) == text
-
-
-def test_unwrap_keeps_verse_of_long_lines() -> None:
-    text = (
-        "O river that hast never learnt to wait for any man,\n"
-        "Who standing on the bridge at dusk would count thy waves,\n"
-        "And every wave he counted was another that began,\n"
-        "Till none was left to name the stones that mark the graves."
-    )
-    assert unwrap(text) == text
-
-
-def test_unwrap_joins_prose_whose_lines_happen_to_begin_with_capitals() -> None:
-    text = (
-        "They went by way of the old bridge, and nobody followed, except for\n"
-        "Mary, who had never trusted the river, or her brother, or the Bishop,\n"
-        "Even then."
-    )
-    assert unwrap(text) == text.replace("\n", " ")
-
-
-LINES = st.text(st.sampled_from("aB ,.\u3000１"), max_size=80)
-
-
-@given(st.lists(LINES, max_size=8))
-def test_unwrap_changes_nothing_but_blanks(lines: list[str]) -> None:
-    text = "\n".join(lines)
-    assert "".join(unwrap(text).split()) == "".join(text.split())
-
-
-def test_unwrap_keeps_indented_lines() -> None:
-    text = "    A long line that begins a block of indented verse, forty-five and more,\n    and another one."
-    assert unwrap(text) == text
-
-
-def test_unwrap_reads_windows_line_ends() -> None:
-    assert unwrap(PROSE.replace("\n", "\r\n") + "\r\n\r\nNext.") == PROSE.replace("\n", " ") + "\n\nNext."

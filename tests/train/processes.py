@@ -29,9 +29,14 @@ def metrics_of(run: Path) -> list[dict[str, Any]]:
     """Read metrics.jsonl without what the clock wrote into it."""
     path = run / "metrics.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
-    return [{key: line[key] for key in line.keys() - {"time", "seconds", "tokens_per_s"}} for line in lines]
+    return [
+        {key: line[key] for key in line.keys() - {"time", "seconds", "tokens_per_s", "eta", "memory"}} for line in lines
+    ]
 
 
 def weights_of(run: Path) -> list[bytes]:
     """Read the final weights and the optimizer's averages."""
-    return [(run / "checkpoints/step-00000040" / name).read_bytes() for name in ("model.pt", "optimizer.pt")]
+    return [
+        (run / "checkpoints/step-00000040" / name).read_bytes()
+        for name in ("model.safetensors", "training.safetensors")
+    ]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,9 +11,10 @@ from train.token_dataset import END_OF_TEXT, VOCABULARY, make_documents, small_s
 
 from lmpipe.errors import TrainingError
 from lmpipe.train import batches
-from lmpipe.train.batches import documents_of, make_batch, num_rows, permuted, read_row, valid_rows
+from lmpipe.train.batches import batch_documents, documents_of, make_batch, num_rows, read_row, valid_rows
+from lmpipe.train.order import permuted
 from lmpipe.train.run import load_run, prepare_run
-from lmpipe.train.stream import TokenStream, open_index, open_stream
+from lmpipe.train.stream import DocumentIndex, TokenStream, open_index, open_stream
 
 
 def small_stream(tmp_path: Path) -> TokenStream:
@@ -26,14 +28,41 @@ def train_ids() -> list[int]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 300), st.binary(min_size=1, max_size=20))
-def test_permutation_meets_every_index_once(size: int, key: bytes) -> None:
-    assert sorted(permuted(index, size, key) for index in range(size)) == list(range(size))
+@given(st.integers(1, 300), st.text(min_size=1, max_size=20))
+def test_permutation_meets_every_index_once(size: int, key: str) -> None:
+    assert sorted(permuted(np.arange(size), size, key).tolist()) == list(range(size))
 
 
 def test_permutation_differs_when_the_key_does() -> None:
-    orders = [[permuted(index, 50, key) for index in range(50)] for key in (b"1:0", b"1:1", b"2:0")]
+    orders = [permuted(np.arange(50), 50, key).tolist() for key in ("1:0", "1:1", "2:0")]
     assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
+def test_permutation_of_an_index_stands_alone() -> None:
+    whole = permuted(np.arange(10_000), 10_000, "1:0")
+    assert [permuted(np.array([i]), 10_000, "1:0")[0] for i in (0, 17, 9_999)] == whole[[0, 17, 9_999]].tolist()
+
+
+def test_permutation_is_the_one_of_every_release() -> None:
+    assert permuted(np.arange(8), 1_000_003, "1:0").tolist() == [
+        721660,
+        888978,
+        691528,
+        383780,
+        542004,
+        287751,
+        265594,
+        715535,
+    ]
+
+
+def test_small_permutations_are_all_about_as_likely() -> None:
+    counts: dict[tuple[int, ...], int] = {}
+    for key in range(2400):
+        order = tuple(permuted(np.arange(4), 4, str(key)).tolist())
+        counts[order] = counts.get(order, 0) + 1
+    assert len(counts) == 24
+    assert 60 < min(counts.values()) < max(counts.values()) < 145  # 100 on average, 10 the standard deviation
 
 
 def test_stream_runs_over_the_shards_end_to_end(tmp_path: Path) -> None:
@@ -78,16 +107,38 @@ def test_validation_rows_are_spread_evenly_when_there_are_more_than_wanted(tmp_p
     assert valid_rows(stream, small_settings(valid_rows=10_000)) == list(range(size))
 
 
-def test_index_names_the_documents_under_a_row(tmp_path: Path) -> None:
+def stream_and_index(tmp_path: Path) -> tuple[TokenStream, DocumentIndex]:
     run = load_run(prepare_run(tokens_dataset(tmp_path), small_settings(), "demo", tmp_path))
     stream = open_stream(run.paths("train"), run.vocabulary)
-    index = open_index(stream, run.indexes("train"))
-    owners = []
-    for shard, (count, seed) in enumerate([(40, 1), (30, 2)]):
-        for position, document in enumerate(make_documents(count, seed)):
-            owners += [f"local:train-{shard}-{count - position:03d}"] * (len(document) + 1)
+    return stream, open_index(stream, run.indexes("train"))
+
+
+def owners() -> list[str]:
+    """The document of every token of the stream."""
+    return [
+        f"local:train-{shard}-{count - position:03d}"
+        for shard, (count, seed) in enumerate([(40, 1), (30, 2)])
+        for position, document in enumerate(make_documents(count, seed))
+        for _ in range(len(document) + 1)
+    ]
+
+
+def test_index_names_the_documents_under_a_row(tmp_path: Path) -> None:
+    stream, index = stream_and_index(tmp_path)
     for row in range(num_rows(stream, 16)):
-        assert index.covering(row * 16, 17) == list(dict.fromkeys(owners[row * 16 : row * 16 + 17]))
+        spans = index.covering(row * 16, 17)
+        assert [s["document"] for s in spans for _ in range(s["tokens"])] == owners()[row * 16 : row * 16 + 17]
+
+
+def test_batch_leads_back_to_its_documents(tmp_path: Path) -> None:
+    stream, index = stream_and_index(tmp_path)
+    table = batch_documents(stream, index, small_settings(), 3).to_pylist()
+    rows = batches.batch_rows(num_rows(stream, 16), small_settings(), 3).tolist()
+    for number, row in enumerate(rows):
+        spans = [span for span in table if span["row"] == number]
+        assert [s["document"] for s in spans for _ in range(s["tokens"])] == owners()[row * 16 : row * 16 + 17]
+        assert [s["start"] for s in spans] == [sum(s["tokens"] for s in spans[:k]) for k in range(len(spans))]
+    assert {(span["source"], span["lang"]) for span in table} == {("local", "en")}
 
 
 def test_stream_refuses_a_token_outside_the_vocabulary(tmp_path: Path) -> None:
@@ -104,5 +155,35 @@ def test_stream_refuses_a_file_that_is_not_arrow(tmp_path: Path) -> None:
 
 
 def test_rows_are_permuted_by_seed() -> None:
-    orders = [batches.batch_rows(100, small_settings(seed=seed), 0) for seed in (1, 2)]
+    orders = [batches.batch_rows(100, small_settings(seed=seed), 0).tolist() for seed in (1, 2)]
     assert orders[0] != orders[1]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 60), st.integers(1, 50), st.integers(1, 9))
+def test_steps_run_over_epochs_and_blocks_without_a_gap(size: int, batch: int, block: int) -> None:
+    before, batches.BLOCK = batches.BLOCK, block
+    batches.permuted_block.cache_clear()
+    chosen = small_settings(batch=batch)
+    read = np.concatenate([batches.batch_rows(size, chosen, step) for step in range(12)]).tolist()
+    batches.BLOCK = before
+    batches.permuted_block.cache_clear()
+    for epoch in range(len(read) // size):
+        assert read[epoch * size : (epoch + 1) * size] == permuted(np.arange(size), size, f"1:{epoch}").tolist()
+
+
+def test_lanes_go_on_where_the_step_before_ended(tmp_path: Path) -> None:
+    stream = small_stream(tmp_path)
+    chosen, length = small_settings(order="in_order", batch=3), num_rows(stream, 16) // 3
+    steps = [make_batch(stream, chosen, step) for step in range(length + 1)]
+    for before, after in zip(steps[: length - 1], steps[1:length], strict=True):
+        assert torch.equal(before.ids_BS[:, -1], after.ids_BS[:, 0])
+    assert torch.equal(steps[length].ids_BS, steps[0].ids_BS)
+    assert [steps[0].epoch, steps[length - 1].epoch, steps[length].epoch] == [0, 0, 1]
+    lanes = torch.cat([step.ids_BS[:, :-1] for step in steps[:length]], dim=1)
+    assert lanes.flatten().tolist() == train_ids()[: lanes.numel()]
+
+
+def test_more_lanes_than_rows_are_refused() -> None:
+    with pytest.raises(TrainingError, match="50 lanes needs as many rows, found 49"):
+        batches.batch_rows(49, small_settings(order="in_order", batch=50), 0)

@@ -6,59 +6,60 @@ from pathlib import Path
 
 import pytest
 import torch
-from train.token_dataset import TRANSFORMER, VOCABULARY, small_settings
+from torch import Tensor
 
-from lmpipe.train.checkpoint import find_checkpoint, load_model, load_optimizer, prune, save_checkpoint
+from lmpipe.errors import TrainingError
+from lmpipe.settings import TransformerSettings
+from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, load_model, load_training, prune, save_checkpoint
 from lmpipe.train.model import LanguageModel, build_model
-from lmpipe.train.optimizer import Optimizer, make_optimizer
+from lmpipe.train.progress import Progress
 
 CPU = torch.device("cpu")
+SETTINGS = TransformerSettings(kind="transformer", layers=2, width=16, heads=2)
 
 
-def trained(seed: int) -> tuple[LanguageModel, Optimizer]:
-    """A model and an optimizer that have done one step."""
+def model_of(seed: int, width: int = 16) -> LanguageModel:
     torch.manual_seed(seed)
-    model = build_model(TRANSFORMER, VOCABULARY)
-    optimizer = make_optimizer(model, small_settings())
-    ids = torch.randint(0, VOCABULARY, (2, 9))
-    model.loss(ids[:, :-1], ids[:, 1:]).backward()  # type: ignore[no-untyped-call]
-    optimizer.step(0.01, 0)
-    return model, optimizer
+    return build_model(TransformerSettings(kind="transformer", layers=2, width=width, heads=2), 61)
+
+
+def moments(seed: int) -> dict[str, Tensor]:
+    return {"moment:head_VW:first": torch.full((3, 2), float(seed))}
+
+
+def saved(run: Path, step: int, seed: int = 1, losses: tuple[float, ...] = ()) -> Checkpoint:
+    progress = Progress(step=step, seconds=1.5, valid_step=step, valid_losses=list(losses or (9.0, 8.0, 9.0)))
+    return save_checkpoint(run, progress, dict(model_of(seed).named_parameters()), moments(seed))
 
 
 def test_checkpoint_gives_back_what_was_saved(tmp_path: Path) -> None:
-    model, optimizer = trained(1)
-    saved = save_checkpoint(tmp_path, 5, 1.5, model, optimizer)
-    found = find_checkpoint(tmp_path)
-    assert found == saved
-    other, other_optimizer = trained(2)
-    load_model(saved, other, CPU)
-    load_optimizer(saved, other_optimizer, CPU)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
-    for name, averages in optimizer.averages.items():
-        assert all(torch.equal(other_optimizer.averages[name][key], value) for key, value in averages.items())
+    checkpoint = saved(tmp_path, 5)
+    assert find_checkpoint(tmp_path) == checkpoint
+    other = model_of(2)
+    load_model(checkpoint, other, CPU)
+    assert all(torch.equal(a, b) for a, b in zip(model_of(1).parameters(), other.parameters(), strict=True))
+    assert torch.equal(load_training(checkpoint, CPU)["moment:head_VW:first"], moments(1)["moment:head_VW:first"])
 
 
 def test_weights_have_the_same_sha256_when_saved_twice(tmp_path: Path) -> None:
-    sums = [save_checkpoint(tmp_path / str(n), 5, 1.5, *trained(1)).sha256 for n in range(2)]
+    sums = [saved(tmp_path / str(n), 5).sha256 for n in range(2)]
     assert sums[0] == sums[1]
 
 
-@pytest.mark.parametrize("name", ["model.pt", "optimizer.pt", "checkpoint.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "training.safetensors", "checkpoint.json"])
 def test_damaged_checkpoint_is_passed_over_with_a_word(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    older = save_checkpoint(tmp_path, 5, 1.5, *trained(1))
-    newest = save_checkpoint(tmp_path, 10, 3.0, *trained(2))
+    older, newest = saved(tmp_path, 5), saved(tmp_path, 10, 2)
     path = newest.folder / name
-    path.write_bytes(path.read_bytes()[:-40])
+    path.write_bytes(path.read_bytes()[:-20])
     with caplog.at_level(logging.WARNING):
         assert find_checkpoint(tmp_path) == older
     assert "step-00000010 is damaged and is passed over" in caplog.text
 
 
 def test_checkpoint_without_a_file_is_passed_over(tmp_path: Path) -> None:
-    (save_checkpoint(tmp_path, 5, 1.5, *trained(1)).folder / "model.pt").unlink()
+    (saved(tmp_path, 5).folder / "model.safetensors").unlink()
     assert find_checkpoint(tmp_path) is None
 
 
@@ -67,24 +68,41 @@ def test_half_written_checkpoint_is_not_seen(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path) is None
 
 
-def test_prune_keeps_the_newest_and_drops_leftovers(tmp_path: Path) -> None:
-    for step in (5, 10, 15):
-        save_checkpoint(tmp_path, step, 1.0, *trained(1))
+def test_prune_keeps_the_newest_and_the_best_and_drops_leftovers(tmp_path: Path) -> None:
+    for step, loss in ((5, 3.0), (10, 2.0), (15, 2.5), (20, 2.4)):
+        saved(tmp_path, step, losses=(2.0, loss))
     (tmp_path / "checkpoints/.step-00000020.tmp").mkdir()
     prune(tmp_path, 2)
-    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["latest", "step-00000010", "step-00000015"]
-    assert (tmp_path / "checkpoints/latest").read_text() == "step-00000015\n"
+    names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best", "latest", "step-00000010", "step-00000015", "step-00000020"]
+    assert (tmp_path / "checkpoints/latest").read_text() == "step-00000020\n"
+    best = find_checkpoint(tmp_path, "best")
+    assert best is not None
+    assert best.step == 10
+
+
+def test_damaged_best_checkpoint_is_an_error(tmp_path: Path) -> None:
+    folder = saved(tmp_path, 5, losses=(1.0,)).folder
+    saved(tmp_path, 10, losses=(1.0, 2.0))
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(TrainingError, match="the best checkpoint is damaged"):
+        find_checkpoint(tmp_path, "best")
 
 
 def test_damaged_checkpoint_is_replaced_when_its_step_is_saved_again(tmp_path: Path) -> None:
-    first = save_checkpoint(tmp_path, 5, 1.5, *trained(1))
-    (first.folder / "model.pt").write_bytes(b"")
-    save_checkpoint(tmp_path, 5, 1.5, *trained(1))
+    first = saved(tmp_path, 5)
+    (first.folder / "model.safetensors").write_bytes(b"")
+    saved(tmp_path, 5)
     assert find_checkpoint(tmp_path) == first
 
 
 def test_record_names_size_and_sha256_of_each_file(tmp_path: Path) -> None:
-    saved = save_checkpoint(tmp_path, 5, 1.5, *trained(1))
-    files = json.loads((saved.folder / "checkpoint.json").read_text())["files"]
-    assert sorted(files) == ["model.pt", "optimizer.pt"]
-    assert files["model.pt"]["bytes"] == (saved.folder / "model.pt").stat().st_size
+    folder = saved(tmp_path, 5).folder
+    files = json.loads((folder / "checkpoint.json").read_text())["files"]
+    assert sorted(files) == ["model.safetensors", "training.safetensors"]
+    assert files["model.safetensors"]["bytes"] == (folder / "model.safetensors").stat().st_size
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"expected .* of shape .*found.*belong to another model"):
+        load_model(saved(tmp_path, 5), model_of(1, width=32), CPU)

@@ -1,20 +1,28 @@
 """Models: causal, with documents kept apart, and a loss that is plain cross-entropy."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lmpipe.recipe import from_dict
 from lmpipe.settings import LstmSettings, Model, TransformerSettings
+from lmpipe.settings.models import GPT2, PRESETS
 from lmpipe.train.batches import documents_of
 from lmpipe.train.model import LanguageModel, build_model, head
 
 EOT = 10
+SMALL = TransformerSettings(kind="transformer", layers=2, width=16, heads=2)
 MODELS: list[Model] = [
     LstmSettings(kind="lstm", layers=2, width=8),
     LstmSettings(kind="lstm", layers=1, width=8, tied=False),
-    TransformerSettings(kind="transformer", layers=2, width=16, heads=2),
-    TransformerSettings(kind="transformer", layers=2, width=16, heads=2, tied=False),
+    LstmSettings(kind="lstm", layers=3, width=8, embedding=5),
+    SMALL,
+    replace(SMALL, tied=False, value_embeddings=True),
+    replace(SMALL, mlp="swiglu", logit_cap=None),
+    TransformerSettings(kind="transformer", layers=2, width=16, heads=2, **(GPT2 | {"positions": 32})),  # type: ignore[arg-type]
 ]
 MASKED, UNMASKED = (
     TransformerSettings(kind="transformer", layers=2, width=16, heads=2, document_mask=mask) for mask in (True, False)
@@ -70,19 +78,26 @@ def test_logits_do_not_change_when_later_tokens_do(settings: Model) -> None:
     torch.testing.assert_close(model(one)[:, :3], model(other)[:, :3], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("settings", MODELS)
-def test_loss_and_gradients_are_those_of_cross_entropy(settings: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_and_gradients_are_those_of_cross_entropy(
+    settings: Model, smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(head, "PIECE", 5)
     model = random_model(settings)
     ids_BS = torch.randint(0, EOT + 1, (2, 9), generator=torch.Generator().manual_seed(3))
     ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
     plain = F.cross_entropy(model(ids_BT).flatten(0, 1), targets_BT.flatten(), reduction="sum")
-    plain.backward()  # type: ignore[no-untyped-call]
+    smoothed = F.cross_entropy(
+        model(ids_BT).flatten(0, 1), targets_BT.flatten(), reduction="sum", label_smoothing=smoothing
+    )
+    smoothed.backward()  # type: ignore[no-untyped-call]
     expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
-    loss = model.loss(ids_BT, targets_BT)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.testing.assert_close(loss.float(), plain)
+    loss = model.loss(ids_BT, targets_BT, smoothing=smoothing)
+    loss.objective.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(loss.objective.float(), smoothed)
+    torch.testing.assert_close(loss.nats.float(), plain)
     torch.testing.assert_close(model.nll(ids_BT, targets_BT).sum(), plain.detach())
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-4, atol=1e-6)
@@ -105,3 +120,117 @@ def test_logits_stay_below_the_cap() -> None:
     with torch.no_grad():
         model.head_VW.mul_(1000)
     assert model(torch.tensor([[1, 2, 3]])).abs().max() <= 15
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("settings", MODELS)
+def test_text_in_pieces_scores_as_it_does_whole(settings: Model) -> None:
+    model = random_model(settings)
+    ids_BT = torch.randint(0, EOT + 1, (2, 12), generator=torch.Generator().manual_seed(5))
+    targets_BT = ids_BT.roll(-1, 1)
+    state, pieces = model.begin(2), []
+    for first, last in ((0, 5), (5, 6), (6, 12)):
+        nll_BT, after = model.nll_after(ids_BT[:, first:last], targets_BT[:, first:last], None, state)
+        assert after is not None
+        state = after
+        pieces.append(nll_BT)
+    torch.testing.assert_close(torch.cat(pieces, 1), model.nll(ids_BT, targets_BT), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("settings", MODELS)
+def test_next_logits_are_those_of_the_last_position(settings: Model) -> None:
+    model = random_model(settings)
+    ids_BT = torch.tensor([[1, 2, 3, 4]])
+    _, state = model.next_logits(ids_BT[:, :2], model.begin(1))
+    logits_BV, _ = model.next_logits(ids_BT[:, 2:], state)
+    torch.testing.assert_close(logits_BV, model(ids_BT)[:, -1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", MODELS)
+def test_bf16_is_near_fp32(settings: Model) -> None:
+    model = random_model(settings)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.3)
+    ids_BT = torch.randint(0, EOT + 1, (2, 9), generator=torch.Generator().manual_seed(3))
+    plain = model.loss(ids_BT[:, :-1], ids_BT[:, 1:])
+    model.precision = torch.bfloat16
+    rounded = model.loss(ids_BT[:, :-1], ids_BT[:, 1:])
+    rounded.objective.backward()  # type: ignore[no-untyped-call]
+    assert rounded.nats.item() != plain.nats.item()
+    torch.testing.assert_close(rounded.nats, plain.nats, rtol=2e-2, atol=1e-2)
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+def test_recomputed_activations_give_the_same_gradients() -> None:
+    grads = []
+    for recompute in (False, True):
+        model = random_model(replace(SMALL, dropout=0.3)).train()
+        model.recompute = recompute
+        torch.manual_seed(7)
+        ids_BT = torch.randint(0, EOT + 1, (2, 9))
+        model.loss(ids_BT[:, :-1], ids_BT[:, 1:]).objective.backward()  # type: ignore[no-untyped-call]
+        grads.append([p.grad for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True) if a is not None and b is not None)
+
+
+def test_locked_dropout_drops_the_same_values_at_all_positions() -> None:
+    model = build_model(LstmSettings(kind="lstm", dropout=0.5, locked=True), EOT + 1).train()
+    dropped = model.drop(torch.ones(3, 6, 40), 0.5)  # type: ignore[operator]
+    assert (dropped == dropped[:, :1]).all()
+    assert not (dropped[0] == dropped[1]).all()
+    assert 20 < (dropped[:, 0] == 0).sum() < 100
+    assert dropped.max() == 2
+
+
+def test_embedding_dropout_drops_whole_words() -> None:
+    settings = LstmSettings(kind="lstm", width=8, dropout=0.0, dropout_embedding=0.5)
+    model = random_model(settings).train()
+    ids_BT = torch.arange(EOT + 1)[None].repeat(1, 2)
+    x_BTW = model.embedded(ids_BT)[0]  # type: ignore[operator]
+    gone = (x_BTW == 0).all(dim=1)
+    assert torch.equal(gone[: EOT + 1], gone[EOT + 1 :])
+    assert 0 < gone.sum() < len(gone)
+
+
+def test_weight_drop_acts_in_training_only() -> None:
+    model = random_model(LstmSettings(kind="lstm", width=8, dropout=0.0, weight_drop=0.5))
+    ids_BT = torch.tensor([[1, 2, 3, 4]])
+    assert torch.equal(model(ids_BT), model(ids_BT))
+    model.train()
+    assert not torch.equal(model(ids_BT), model(ids_BT))
+
+
+def test_penalties_add_to_the_objective_alone() -> None:
+    settings = LstmSettings(kind="lstm", width=8, dropout=0.0, activation_penalty=2.0, slowness_penalty=1.0)
+    model = random_model(settings).train()
+    ids_BT = torch.tensor([[1, 2, 3, 4, 5]])
+    loss = model.loss(ids_BT[:, :-1], ids_BT[:, 1:])
+    x_BTW = model.hidden(ids_BT[:, :-1])[0]
+    expected = 2 * x_BTW.square().mean() + (x_BTW[:, 1:] - x_BTW[:, :-1]).square().mean()
+    torch.testing.assert_close((loss.objective - loss.nats).float(), 4 * expected)
+    model.eval()
+    loss = model.loss(ids_BT[:, :-1], ids_BT[:, 1:])
+    assert loss.objective == loss.nats
+
+
+@pytest.mark.parametrize(
+    ("name", "vocabulary", "millions"),
+    [
+        ("gpt2", 50257, 124.4),
+        ("gpt2-xl", 50257, 1557.6),
+        ("lstm-zaremba-large", 10000, 66.0),
+        ("lstm-awd", 10000, 24.2),
+        ("transformer-1m", 2048, 0.85),
+        ("transformer-124m", 50257, 123.5),
+        ("transformer-1500m", 50257, 1555.0),
+    ],
+)
+def test_presets_have_the_size_of_their_name(name: str, vocabulary: int, millions: float) -> None:
+    settings = from_dict(
+        {"lstm": LstmSettings, "transformer": TransformerSettings}[str(PRESETS[name]["kind"])], PRESETS[name], name
+    )
+    with torch.device("meta"):
+        model = build_model(settings, vocabulary)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.01)

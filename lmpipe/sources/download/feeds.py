@@ -3,7 +3,11 @@
 DATA/download/<name>-feeds/ holds one file of entries a poll that found any (entries-00001.jsonl.gz: an entry a
 line, its HTML as it came) and state.json, which is replaced last and thus is the commit: an entries file that
 it does not list never happened. The state keeps for each feed its ETag and date, so that an unchanged feed
-costs the server nothing, the ids seen, and how long to leave a dead feed alone. No feed can harm another.
+costs the server nothing, the ids seen, and how long to leave a dead feed alone.
+
+Hosts are asked side by side, each one thing at a time, and the entries are put down in the order of the feeds'
+list. No feed can harm another: one that is dead, slow, huge, redirecting for ever or no feed at all costs its
+host's thread some minutes, is counted and written down in the state with the reason, and is no bad record.
 """
 
 import base64
@@ -11,9 +15,10 @@ import gzip
 import hashlib
 import json
 import logging
+import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +28,10 @@ from lxml import etree
 from lmpipe.dataset import Execution
 from lmpipe.errors import DownloadError, InputError
 from lmpipe.settings import NewsFeeds, NewsSource
-from lmpipe.sources.download.http import PERMANENT, Client, Response
+from lmpipe.sources.download.http import PERMANENT, Client, Response, asked_again_with, checked_url
 from lmpipe.sources.download.robots import Robots
-from lmpipe.sources.feeds import MAX_FEED_BYTES, Entry, entries_of
+from lmpipe.sources.download.threads import MainThread, side_by_side
+from lmpipe.sources.feeds import MAX_FEED_BYTES, BadFeedError, Entry, entries_of
 from lmpipe.sources.limits import RecordTimeoutError, time_limit
 from lmpipe.storage import locked, replacing, storage_errors, write_json
 from lmpipe.workers import run_units
@@ -38,8 +44,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 3600.0, 7 * 86400.0
 """Seconds a dead feed is left alone: an hour, then twice as long each time, up to a week."""
 MAX_PAGE_BYTES = 8 << 20
 """Bytes of an article's page."""
-RAW_BYTES = 64 << 10
-"""Bytes kept of an answer that is no feed."""
+THREADS = 16
+"""Hosts asked at once: they are waited for, and what they send is at most 16 feeds in memory."""
+RETRIES = 1
+"""Further attempts at most within a poll: the next poll is the next attempt."""
+HOST_SECONDS = 1800.0
+"""How long one poll stays with a host; entries whose pages had no turn by then are new in the next poll."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +81,24 @@ class Poll(NamedTuple):
     folder: Path
 
 
+class Turn(NamedTuple):
+    """One feed's turn in a poll."""
+
+    url: str
+    feed: FeedState
+    lines: Path
+    """Where its new entries go, a line each, until all are put together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What one poll asks with."""
+
+    client: Client
+    robots: Robots
+    pages: bool
+
+
 def fetch(source: NewsSource, base: Path, data: Path, execution: Execution) -> list[Path]:
     """Poll the feeds once; return the entries files of all polls so far, in order.
 
@@ -94,24 +122,52 @@ def poll(arguments: Poll) -> list[str]:
     for leftover in {path.name for path in folder.glob("*entries-*")} - set(files):
         (folder / leftover).unlink()
     known: dict[str, FeedState] = state["feeds"]
-    path = folder / f"entries-{len(files) + 1:05d}.jsonl.gz"
-    num_lines = 0
-    with Client(download.http) as client, replacing(path) as temporary:
-        robots = Robots(client)
-        with gzip.GzipFile(temporary, "wb", mtime=0) as out:
-            for url in addresses(download, base):
-                feed = known.setdefault(url, FeedState(address=url))
-                for line in poll_feed(feed, client, robots, pages=download.pages):
-                    out.write(json.dumps({"feed": url, **line}, ensure_ascii=False).encode() + b"\n")
-                    num_lines += 1
+    path, spool = folder / f"entries-{len(files) + 1:05d}.jsonl.gz", folder / "poll"
+    shutil.rmtree(spool, ignore_errors=True)  # of a poll that was killed
+    spool.mkdir()
+    turns = [
+        Turn(url, known.setdefault(url, FeedState(address=url)), spool / f"{number:06d}")
+        for number, url in enumerate(addresses(download, base))
+    ]
+    http = replace(download.http, retries=min(download.http.retries, RETRIES))
+    with Client(http) as client:
+        asking = Asking(client=client, robots=Robots(client), pages=download.pages)
+        side_by_side(lambda host, main: poll_host(host, asking, main), by_host(turns), THREADS)
+    num_lines = gather(turns, path)
     if num_lines:
         files.append(path.name)
-    else:
-        path.unlink()
     write_json(folder / "state.json", {"files": files, "feeds": {url: asdict(feed) for url, feed in known.items()}})
-    failed = sum(1 for feed in known.values() if feed.error)
-    log.info("%s: %d new entries, %d of %d feeds failed", source.name, num_lines, failed, len(known))
+    shutil.rmtree(spool)
+    failed = [turn.url for turn in turns if turn.feed.error]
+    log.info("%s: %d new entries, %d of %d feeds failed", source.name, num_lines, len(failed), len(turns))
     return files
+
+
+def by_host(turns: list[Turn]) -> list[list[Turn]]:
+    """Put the feeds of a host together, so that no thread waits for another's turn; in the order of the list."""
+    hosts: dict[str, list[Turn]] = {}
+    for turn in turns:
+        try:
+            host = checked_url(turn.feed.address).host
+        except DownloadError:
+            host = ""  # no address: asking will say so
+        hosts.setdefault(host, []).append(turn)
+    return list(hosts.values())
+
+
+def gather(turns: list[Turn], path: Path) -> int:
+    """Put the lines of all feeds together, in the order of the list; return their number, without a file for none."""
+    num_lines = 0
+    with replacing(path) as temporary, gzip.GzipFile(temporary, "wb", mtime=0) as out:
+        for turn in turns:
+            if turn.lines.exists():
+                with turn.lines.open("rb") as lines:
+                    for line in lines:
+                        out.write(line)
+                        num_lines += 1
+    if not num_lines:
+        path.unlink()
+    return num_lines
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -146,36 +202,81 @@ def addresses(download: NewsFeeds, base: Path) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def poll_feed(feed: FeedState, client: Client, robots: Robots, *, pages: bool) -> Iterator[dict[str, Any]]:
-    """Ask one feed if it is due; yield a line for each new entry, or for an answer that is no feed."""
-    now = time.time()
-    if feed.gone or now < feed.next:
-        return
+def poll_host(turns: list[Turn], asking: Asking, main: MainThread) -> None:
+    """Ask the feeds of one host that are due, one after the other, until the host's time is over."""
+    deadline = time.monotonic() + HOST_SECONDS
+    for number, turn in enumerate(turns):
+        if time.monotonic() > deadline:
+            log.warning("%d feeds of the host of %s had no turn in this poll", len(turns) - number, turn.url)
+            return
+        if not turn.feed.gone and time.time() >= turn.feed.next:
+            poll_feed(turn, asking, main, deadline)
+
+
+def poll_feed(turn: Turn, asking: Asking, main: MainThread, deadline: float) -> None:
+    """Ask one feed, put down its new entries, and remember what it said or why it failed."""
+    feed, now = turn.feed, time.time()
     try:
-        answer = asked(feed, client, robots)
-        feed.failures, feed.next, feed.error = 0, 0.0, ""
+        answer = asked(feed, asking)
+        sha256 = hashlib.sha256(answer.body).hexdigest()
+        unchanged = answer.status == 304 or sha256 == feed.sha256
+        entries = [] if unchanged else main.call(parsed, answer)
     except DownloadError as error:
         feed.failures += 1
         feed.next = now + min(FIRST_PAUSE * 2 ** (feed.failures - 1), LONGEST_PAUSE)
         feed.error = str(error)
         log.warning("feed %s", error)
         return
-    sha256 = hashlib.sha256(answer.body).hexdigest()
-    if answer.status == 304 or sha256 == feed.sha256:
+    feed.failures, feed.next, feed.error = 0, 0.0, ""
+    if unchanged:
         return
     fetched = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    yield from new_entries(feed, answer, client, robots, fetched, pages=pages)
+    with turn.lines.open("wb") as out:
+        for entry in new_entries(feed, entries):
+            if time.monotonic() > deadline:
+                log.warning("feed %s: its host's time is over, the next poll goes on", turn.url)
+                return
+            page = page_of(entry, asking) if asking.pages else {}
+            line = {"feed": turn.url, **entry._asdict(), "fetched": fetched, **page}
+            out.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            feed.seen.append(entry.id)
+    present = {entry.id for entry in entries}
+    older = [number for number in feed.seen if number not in present]
+    feed.seen = [*older[-SEEN:], *dict.fromkeys(entry.id for entry in entries)]
     feed.sha256 = sha256
-    feed.etag, feed.modified = answer.headers.get("etag", ""), answer.headers.get("last-modified", "")
+    feed.etag = asked_again_with(answer.headers.get("etag"))
+    feed.modified = asked_again_with(answer.headers.get("last-modified"))
 
 
-def asked(feed: FeedState, client: Client, robots: Robots) -> Response:
+def new_entries(feed: FeedState, entries: list[Entry]) -> Iterator[Entry]:
+    """Give each entry whose id was not seen before, once."""
+    seen = set(feed.seen)
+    for entry in entries:
+        if entry.id not in seen:
+            seen.add(entry.id)
+            yield entry
+
+
+def parsed(answer: Response) -> list[Entry]:
+    """List the entries of an answer; raises DownloadError when it is no feed. For the main thread."""
+    try:
+        with time_limit():
+            entries = entries_of(answer.body)
+        problem = "expected an RSS, Atom or CDF feed"
+    except (RecordTimeoutError, BadFeedError) as error:
+        entries, problem = None, str(error)
+    if entries is None:
+        raise DownloadError(f"{answer.url}: {problem}, found {answer.body.lstrip()[:40]!r}.")
+    return entries
+
+
+def asked(feed: FeedState, asking: Asking) -> Response:
     """Ask a feed for what changed; raises DownloadError for anything but an answer or "not modified"."""
-    if not robots.allows(feed.address):
+    if not asking.robots.allows(feed.address):
         raise DownloadError(f"{feed.address}: robots.txt does not allow it, or cannot be had.")
     conditions = {"If-None-Match": feed.etag, "If-Modified-Since": feed.modified}
     headers = {name: value for name, value in conditions.items() if value}
-    answer = client.get(feed.address, max_bytes=MAX_FEED_BYTES, headers=headers)
+    answer = asking.client.get(feed.address, max_bytes=MAX_FEED_BYTES, headers=headers)
     if answer.redirects and all(status in PERMANENT for status, _ in answer.redirects) and answer.status == 200:
         feed.address = answer.url
     if answer.status == 410:
@@ -185,36 +286,12 @@ def asked(feed: FeedState, client: Client, robots: Robots) -> Response:
     return answer
 
 
-def new_entries(
-    feed: FeedState, answer: Response, client: Client, robots: Robots, fetched: str, *, pages: bool
-) -> Iterator[dict[str, Any]]:
-    """Yield the entries of an answer that were not seen before, and remember them."""
-    try:
-        with time_limit():
-            entries = entries_of(answer.body)
-        problem = "expected an RSS, Atom or CDF feed" if entries is None else ""
-    except RecordTimeoutError as error:
-        entries, problem = None, str(error)
-    if entries is None:
-        raw = base64.b64encode(answer.body[:RAW_BYTES]).decode()
-        yield {"error": f"{problem}, found {answer.body.lstrip()[:40]!r}", "raw": raw, "fetched": fetched}
-        return
-    seen = set(feed.seen)
-    for entry in entries:
-        if entry.id not in seen:
-            seen.add(entry.id)
-            yield {**entry._asdict(), "fetched": fetched, **(page_of(entry, client, robots) if pages else {})}
-    present = [entry.id for entry in entries]
-    older = [number for number in feed.seen if number not in set(present)]
-    feed.seen = [*older[-SEEN:], *present]
-
-
-def page_of(entry: Entry, client: Client, robots: Robots) -> dict[str, str]:
+def page_of(entry: Entry, asking: Asking) -> dict[str, str]:
     """Fetch the page behind an entry; nothing when it cannot be had, then its summary stands."""
     try:
-        if not entry.link or not robots.allows(entry.link):
+        if not entry.link or not asking.robots.allows(entry.link):
             return {}
-        answer = client.get(entry.link, max_bytes=MAX_PAGE_BYTES)
+        answer = asking.client.get(entry.link, max_bytes=MAX_PAGE_BYTES)
     except DownloadError as error:
         log.info("page %s", error)
         return {}

@@ -1,23 +1,25 @@
 """Ask other people's servers, politely and without trusting them.
 
-Only http and https; every address is looked up, checked and then connected to as it was checked, so that
-no name can lead into a private network; redirects, sizes, decompression and time are bounded; requests to a
-host keep their distance. `get` is for small answers, `save` for files: a cut transfer goes on by Range
-where it was cut, in this process or the next, and a file appears under its name only when it is whole.
+Only http and https, and no name leads into a private network (connection.py); redirects, sizes, decompression
+and time are bounded; a host is asked one thing at a time, at a distance, by however many threads. `get` is for
+small answers, `save` for files: a cut transfer goes on by Range where it was cut, in this process or the next,
+and a file appears under its name only when it is whole.
 """
 
 import contextlib
 import hashlib
-import ipaddress
 import json
 import logging
 import os
+import re
 import shutil
-import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ import httpx
 from lmpipe import __version__
 from lmpipe.errors import DownloadError
 from lmpipe.settings import HttpSettings
+from lmpipe.sources.download.connection import CutError, TimedStream, Transport
 from lmpipe.storage import write_json
 
 log = logging.getLogger(__name__)
@@ -37,12 +40,12 @@ BUSY = frozenset({429, 500, 502, 503, 504})
 """Statuses that mean: ask again later."""
 LONGEST_PAUSE = 300.0
 """Seconds; a Retry-After beyond it is not waited for."""
-GET_TIMEOUTS = 5
-"""A small answer that takes longer than so many timeouts is dripped on purpose."""
-SLOWEST = 1_000
-"""Bytes per second below which a transfer is cut and begun again, measured over one timeout."""
 SPARE_DISK = 1 << 30
 """Bytes that must stay free on the disk."""
+MAX_VALIDATOR = 1000
+"""Characters of an ETag; they have some 40."""
+RANGE = re.compile(r"bytes (\d{1,18})-")
+"""How Content-Range says where a partial answer begins."""
 
 
 class Response(NamedTuple):
@@ -88,16 +91,14 @@ class Part(NamedTuple):
         self.note.unlink(missing_ok=True)
 
 
-class CutError(Exception):
-    """A transfer ended early; what came is kept."""
-
-
 @dataclass(slots=True)
 class Client(contextlib.AbstractContextManager["Client"]):
-    """A client for one source; it remembers when it last asked each host."""
+    """A client for one source, for any number of threads; it remembers when it last asked each host."""
 
     settings: HttpSettings
     http: httpx.Client = field(init=False)
+    turns: dict[str, threading.Lock] = field(default_factory=dict)
+    """Held while a host is asked."""
     next_request: dict[str, float] = field(default_factory=dict)
     distances: dict[str, float] = field(default_factory=dict)
 
@@ -107,12 +108,11 @@ class Client(contextlib.AbstractContextManager["Client"]):
             raise DownloadError(
                 f"http.contact: expected an e-mail address or a URL, found {contact!r}. Servers want it."
             )
-        # One connection a request: a kept one is found again by its address, which several names can share.
         self.http = httpx.Client(
+            transport=Transport(self.settings.private),
             trust_env=False,
             follow_redirects=False,
             timeout=self.settings.timeout,
-            limits=httpx.Limits(max_keepalive_connections=0),
             headers={"User-Agent": f"lmpipe/{__version__} ({contact})", "Accept": "*/*"},
         )
 
@@ -128,8 +128,7 @@ class Client(contextlib.AbstractContextManager["Client"]):
             try:
                 with self.opened(url, {"Accept-Encoding": "gzip", **(headers or {})}) as (response, hops):
                     if response.status_code not in BUSY:
-                        deadline = time.monotonic() + GET_TIMEOUTS * self.settings.timeout
-                        body = read_bounded(response, max_bytes, deadline)
+                        body = read_bounded(response, max_bytes)
                         lower = {name.lower(): value for name, value in response.headers.items()}
                         final = hops[-1][1] if hops else url
                         return Response(final, response.status_code, lower, body, tuple(hops))
@@ -173,10 +172,10 @@ class Client(contextlib.AbstractContextManager["Client"]):
         return path.stat().st_size
 
     def complete(self, url: str, part: Part, size: int | None, max_bytes: int | None, verified: bool) -> None:
-        """Transfer until all is there; only attempts that bring nothing count."""
-        attempt = 0
+        """Transfer until all is there; only attempts that get no further than any before count."""
+        attempt, furthest = 0, part.size
         while True:
-            before, after = part.size, None
+            after = None
             try:
                 after = self.transfer(url, part, size, max_bytes, verified)
                 if after is None:
@@ -184,7 +183,7 @@ class Client(contextlib.AbstractContextManager["Client"]):
                 reason = "the server is busy"
             except (httpx.TransportError, CutError) as error:
                 reason = str(error) or type(error).__name__
-            attempt = 0 if part.size > before else attempt + 1
+            attempt, furthest = (0, part.size) if part.size > furthest else (attempt + 1, furthest)
             if attempt > self.settings.retries:
                 raise DownloadError(
                     f"{url}: {part.size} bytes came, then nothing in {attempt} attempts: {reason}. Run it again later:"
@@ -206,7 +205,10 @@ class Client(contextlib.AbstractContextManager["Client"]):
             if response.status_code == 416:  # another file than the one that was begun
                 part.discard()
                 raise CutError("the file on the server has changed")
-            if response.status_code == 206 and content_start(response) == have:
+            if response.status_code == 206 and content_start(response) != have:
+                part.discard()
+                raise CutError("the server sent another part than it was asked for")
+            if response.status_code == 206:
                 mode = "ab"
             elif response.status_code == 200:
                 part.begin(version_of(response))
@@ -223,7 +225,8 @@ class Client(contextlib.AbstractContextManager["Client"]):
             if mode == "wb" and size is None and total is not None:
                 check_disk(part.path.parent, total)
             with part.path.open(mode) as file:
-                for block in steady(response.iter_raw(), self.settings.timeout):
+                steady(response, self.settings.timeout)
+                for block in response.iter_raw():
                     have += len(block)
                     if limit is not None and have > limit:
                         raise DownloadError(f"{url}: expected at most {limit} bytes, found more. Try another mirror.")
@@ -253,20 +256,14 @@ class Client(contextlib.AbstractContextManager["Client"]):
 
     @contextlib.contextmanager
     def requested(self, url: httpx.URL, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """Send one request to the very address that was checked (no second look-up can answer otherwise)."""
-        address = public_address(url, self.settings.private)
-        self.wait(url.host)
-        request = self.http.build_request(
-            "GET",
-            url.copy_with(host=address),
-            headers={**headers, "Host": url.netloc.decode("ascii")},
-            extensions={"sni_hostname": url.host},
-        )
-        response = self.http.send(request, stream=True)
-        try:
-            yield response
-        finally:
-            response.close()
+        """Send one request, when it is this thread's turn to ask the host."""
+        with self.turns.setdefault(url.host, threading.Lock()):
+            self.wait(url.host)
+            response = self.http.send(self.http.build_request("GET", url, headers=headers), stream=True)
+            try:
+                yield response
+            finally:
+                response.close()
 
     def keep_distance(self, host: str, seconds: float) -> None:
         """Honour a host's Crawl-delay from now on."""
@@ -281,11 +278,10 @@ class Client(contextlib.AbstractContextManager["Client"]):
 
     def pause(self, url: str, attempt: int, reason: str, after: str | None) -> None:
         """Wait before another attempt: as long as the server says, else longer each time."""
-        seconds = min(2**attempt / self.settings.requests_per_second, LONGEST_PAUSE)
-        if after and after.isdecimal():
-            seconds = float(after)
-            if seconds > LONGEST_PAUSE:
-                raise DownloadError(f"{url}: the server asks to come back in {after} s. Run it again then.")
+        told = retry_after(after)
+        if told is not None and told > LONGEST_PAUSE:
+            raise DownloadError(f"{url}: the server asks to come back in {told:.0f} s. Run it again then.")
+        seconds = min(2**attempt / self.settings.requests_per_second, LONGEST_PAUSE) if told is None else told
         log.info("%s: %s; again in %.1f s", url, reason, seconds)
         time.sleep(seconds)
 
@@ -298,40 +294,27 @@ def checked_url(url: str) -> httpx.URL:
         raise DownloadError(f"{url[:200]!r}: no URL: {error}.") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise DownloadError(f"{url[:200]!r}: expected an http or https address, found scheme {parsed.scheme!r}.")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise DownloadError(f"{url[:200]!r}: expected a port below 65536, found {parsed.port}.")
     if parsed.userinfo:
         raise DownloadError(f"{parsed.host}: expected an address without user name and password.")
     return parsed
 
 
-def public_address(url: httpx.URL, private: bool) -> str:
-    """Look a host up and return its first address; raises DownloadError when any of them is not public."""
-    port = url.port or (443 if url.scheme == "https" else 80)
+def retry_after(value: str | None) -> float | None:
+    """Read how many seconds a server asks for, given as such or as a date (RFC 9110, section 10.2.3)."""
+    if not value:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
     try:
-        found = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise httpx.ConnectError(f"{url.host}: {error}") from error
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
-        if not private and not is_public(address):
-            raise DownloadError(
-                f"{url.host}: {address} is a private address. Set http.private = true in the recipe if it is yours."
-            )
-    return addresses[0]
+        due = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max((due.replace(tzinfo=due.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-def is_public(address: str) -> bool:
-    """Tell whether an address, or the IPv4 address inside it (mapped, 6to4, Teredo, NAT64), is on the internet."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-        if ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-        if any(v4 is not None and not v4.is_global for v4 in inner):
-            return False
-    return ip.is_global and not ip.is_multicast
-
-
-def read_bounded(response: httpx.Response, max_bytes: int, deadline: float) -> bytes:
+def read_bounded(response: httpx.Response, max_bytes: int) -> bytes:
     """Read and decompress a body; at no time more than `max_bytes` are held."""
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip", ""):
@@ -345,35 +328,35 @@ def read_bounded(response: httpx.Response, max_bytes: int, deadline: float) -> b
             raise DownloadError(f"{response.url}: damaged gzip: {error}.") from None
         if len(body) > max_bytes:
             raise DownloadError(f"{response.url}: expected at most {max_bytes} bytes, found more.")
-        if time.monotonic() > deadline:
-            raise DownloadError(f"{response.url}: expected an answer in seconds, found one that drips.")
+        if inflater and inflater.unused_data:
+            raise DownloadError(f"{response.url}: damaged gzip: more bytes after its end.")
+    if inflater and body and not inflater.eof:
+        raise DownloadError(f"{response.url}: damaged gzip: its end is missing.")
     return bytes(body)
 
 
-def steady(blocks: Iterator[bytes], window: float) -> Iterator[bytes]:
-    """Pass blocks on; raises CutError when fewer than SLOWEST bytes a second come over `window` seconds."""
-    began, came = time.monotonic(), 0
-    for block in blocks:
-        yield block
-        came += len(block)
-        passed = time.monotonic() - began
-        if passed > window:
-            if came < SLOWEST * passed:
-                raise CutError(f"only {came} bytes in {passed:.0f} s")
-            began, came = time.monotonic(), 0
+def steady(response: httpx.Response, window: float) -> None:
+    """Lift the deadline of an answer whose headers are here: from now on a steady flow will do."""
+    stream = response.extensions["network_stream"]
+    assert isinstance(stream, TimedStream), "our own transport made it"
+    stream.steady(window)
 
 
 def version_of(response: httpx.Response) -> str | None:
     """Return what names this version of a file for If-Range: a strong ETag, else the date."""
-    etag: str = response.headers.get("ETag", "")
-    modified: str | None = response.headers.get("Last-Modified")
-    return etag if etag.startswith('"') else modified
+    etag = asked_again_with(response.headers.get("ETag"))
+    return etag if etag.startswith('"') else asked_again_with(response.headers.get("Last-Modified")) or None
+
+
+def asked_again_with(value: str | None) -> str:
+    """Take a server's header value for a later request; none where it could not be sent: not ASCII, or very long."""
+    return value if value and value.isascii() and len(value) <= MAX_VALIDATOR else ""
 
 
 def content_start(response: httpx.Response) -> int | None:
     """Return where a partial answer begins (Content-Range: bytes 100-199/200)."""
-    start = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(start) if start.isdecimal() else None
+    found = RANGE.match(response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None
 
 
 def difference(path: Path, size: int | None, digest: tuple[str, str] | None) -> str | None:

@@ -5,6 +5,7 @@ taken, the newest one when the recipe names no date, and its date goes into the 
 asked for the files only; which files there are, and with which checksums, the dump site itself says.
 """
 
+import dataclasses
 import json
 import logging
 import re
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, open_dataset
 from lmpipe.errors import DownloadError
 from lmpipe.settings import WikimediaDump, WikipediaSource
-from lmpipe.sources.download.http import Client
+from lmpipe.sources.download.http import Client, check_disk
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ MAX_LISTING = 4 << 20
 """Bytes of a listing of dates; they have some kilobytes."""
 MAX_STATUS = 64 << 20
 """Bytes of dumpstatus.json; enwiki's has 2 MB."""
+CONNECTIONS = 2
+"""Files fetched at once: what dumps.wikimedia.org allows one address."""
 DATE = re.compile(r"\b(\d{8})/")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 """A file name that cannot lead out of its folder."""
@@ -66,7 +69,18 @@ def fetch(source: WikipediaSource, base: Path, data: Path, execution: Execution)
         settings={"wiki": download.wiki, "date": date, "job": download.job},
         inputs=tuple({"file": file.name, "bytes": file.size, "sha1": file.sha1} for file in files),
     )
+    check_room(plan.folder(data), files)
+    execution = dataclasses.replace(execution, workers=min(execution.workers, CONNECTIONS))
     return build(plan, data, fetch_unit, [FileUnit(download, file) for file in files], execution).paths("files")
+
+
+def check_room(folder: Path, files: list[DumpFile]) -> None:
+    """Raise DownloadError when the files that are still to come do not fit on the disk all together."""
+    there = {path.name.removesuffix(".part"): path.stat().st_size for path in folder.glob("*") if path.is_file()}
+    missing = sum(max(file.size - there.get(file.name, 0), 0) for file in files)
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
+        check_disk(folder, missing)
 
 
 def committed(name: str, download: WikimediaDump, data: Path) -> Manifest | None:

@@ -1,11 +1,11 @@
 """The models, by their settings."""
 
 from lmpipe.settings import LstmSettings, Model
-from lmpipe.train.model.base import LanguageModel
+from lmpipe.train.model.base import LanguageModel, Loss, State
 from lmpipe.train.model.lstm import Lstm
 from lmpipe.train.model.transformer import Transformer
 
-__all__ = ["LanguageModel", "build_model"]
+__all__ = ["LanguageModel", "Loss", "Lstm", "State", "Transformer", "build_model"]
 
 
 def build_model(settings: Model, vocabulary: int) -> LanguageModel:

@@ -1,11 +1,31 @@
-"""What every language model of lmpipe offers: logits of all positions, and negative log-likelihoods.
+"""What every language model of lmpipe offers: hidden vectors, logits, and negative log-likelihoods.
+
+A model may carry a state from one piece of a text to the next: the LSTM its cells, the Transformer the keys and
+values of what came before. A text in pieces then scores as it does whole.
 
 Shape letters: B rows, T positions, W width, V vocabulary.
 """
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor, nn
 
 from lmpipe.train.model import head
+
+State = list[tuple[Tensor, Tensor]]
+"""Per layer two tensors, the first dimension for rows: (h, c) of an LSTM, (keys, values) of a Transformer."""
+
+
+class Loss(NamedTuple):
+    """What a step learns from, and what it reports."""
+
+    objective: Tensor
+    """Differentiable sum over all positions: smoothed loss plus penalties, float64."""
+    nats: Tensor
+    """Sum of -log p(target) alone, float64."""
+    state: State | None
+    """To begin the next piece with."""
 
 
 class LanguageModel(nn.Module):
@@ -15,25 +35,71 @@ class LanguageModel(nn.Module):
     """The output matrix; the embedding's own where weights are tied."""
     cap: float | None = None
     """Largest absolute logit, or None."""
+    precision: torch.dtype = torch.float32
+    """Of activations and matrix products; weights stay float32."""
 
-    def hidden(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
-        """Compute the vectors x_BTW from which the next token is predicted.
+    def hidden(
+        self, ids_BT: Tensor, documents_BT: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State | None]:
+        """Compute the vectors x_BTW from which the next token is predicted, and the state after them.
 
         `documents_BT` numbers the documents of packed rows (batches.documents_of); a model that can keep
-        documents apart does so, and None means that each row is one document.
+        documents apart does so, and None means that each row is one document. Without a `state` to go on
+        from, a Transformer keeps none.
         """
         raise NotImplementedError
 
+    def begin(self, rows: int) -> State:
+        """Return the state before any token."""
+        raise NotImplementedError
+
+    def penalty(self, x_BTW: Tensor) -> Tensor | None:
+        """Return what the settings add to the loss for the shape of hidden vectors, per position; None for nothing."""
+        return None
+
     def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
-        """Compute logits_BTV."""
-        return head.logits(self.hidden(ids_BT, documents_BT), self.head_VW, self.cap)
+        """Compute logits_BTV, float32."""
+        return head.logits(self.hidden(ids_BT, documents_BT)[0], self.head_VW, self.cap)
+
+    def next_logits(self, ids_BT: Tensor, state: State) -> tuple[Tensor, State]:
+        """Compute the logits (B, V) behind the last of `ids_BT`, which go on from `state`."""
+        x_BTW, after = self.hidden(ids_BT, None, state)
+        assert after is not None, "a model that was given a state keeps one"
+        return head.logits(x_BTW[:, -1], self.head_VW, self.cap), after
 
     def nll(self, ids_BT: Tensor, targets_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
         """Compute -log p(target) of each position in nats, float32, shape BT; for scoring, not for training."""
-        x_BTW = self.hidden(ids_BT, documents_BT)
-        return head.token_nll(x_BTW.flatten(0, 1), self.head_VW, targets_BT.flatten(), self.cap).view_as(targets_BT)
+        return self.nll_after(ids_BT, targets_BT, documents_BT, None)[0]
 
-    def loss(self, ids_BT: Tensor, targets_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
-        """Sum -log p(target) over all positions in nats, float64, differentiable: the training loss."""
-        x_BTW = self.hidden(ids_BT, documents_BT)
-        return head.summed_nll(x_BTW.flatten(0, 1), self.head_VW, targets_BT.flatten(), self.cap)
+    def nll_after(
+        self, ids_BT: Tensor, targets_BT: Tensor, documents_BT: Tensor | None, state: State | None
+    ) -> tuple[Tensor, State | None]:
+        """Compute the same for a piece that goes on from `state`; return the state after it too."""
+        x_BTW, after = self.hidden(ids_BT, documents_BT, state)
+        nll_N = head.token_nll(x_BTW.flatten(0, 1), self.head_VW, targets_BT.flatten(), self.cap)
+        return nll_N.view_as(targets_BT), after
+
+    def loss(
+        self,
+        ids_BT: Tensor,
+        targets_BT: Tensor,
+        documents_BT: Tensor | None = None,
+        state: State | None = None,
+        smoothing: float = 0.0,
+    ) -> Loss:
+        """Sum the training loss over all positions; `smoothing` of each target is spread over the vocabulary."""
+        x_BTW, after = self.hidden(ids_BT, documents_BT, state)
+        flat = x_BTW.flatten(0, 1), self.head_VW, targets_BT.flatten()
+        objective, nats = head.summed_nll(*flat, self.cap, smoothing)
+        penalty = self.penalty(x_BTW)
+        if penalty is not None:
+            objective = objective + penalty.double() * targets_BT.numel()
+        return Loss(objective, nats, after)
+
+
+class Linear(nn.Linear):
+    """A linear map whose float32 weights are cast to the precision of its input (modded-nanogpt), without autocast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return nn.functional.linear(x, self.weight.to(x.dtype), bias)

@@ -1,11 +1,10 @@
-"""A decoder-only Transformer with the parts that the speed-run records kept.
+"""A decoder-only Transformer whose parts are fields of the recipe: from GPT-2 to what the speed-run records kept.
 
-Rotary positions (Su et al. 2021), RMSNorm without gain, QK-norm (Henry et al. 2020), ReLU^2 (So et al. 2021),
-output projections that start at zero, logits capped at 15, as in the modded-nanogpt records and nanochat.
 With the document mask a position attends to its own document only; rotary embedding enters attention
 through differences of positions alone, so a document scores the same wherever it lies in a row.
 
-Shape letters: B rows, T positions, W width, H heads, D head width, V vocabulary.
+Shape letters: B rows, T positions, P positions before them (in the state), W width, H heads, D head width,
+V vocabulary.
 """
 
 import torch
@@ -13,32 +12,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmpipe.settings import TransformerSettings
-from lmpipe.train.model.base import LanguageModel
-
-CAP = 15.0
-"""Largest absolute logit (modded-nanogpt: 30 -> 15 saved 7 % of the steps, n = 80)."""
+from lmpipe.train.model.base import LanguageModel, Linear, State
 
 BASE = 10_000.0
 """Slowest rotary wavelength over 2 pi, in positions (Su et al. 2021, section 3.2.2)."""
 
-
-def norm(x: Tensor) -> Tensor:
-    """RMSNorm over the last dimension, without gain (Zhang and Sennrich 2019)."""
-    return F.rms_norm(x, (x.shape[-1],))
+Turn = tuple[Tensor, Tensor]
+"""Cosines and sines of rotary positions, shape (T, D / 2) each."""
 
 
-def rotary(length: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Compute cosines and sines of shape (T, D / 2) (Su et al. 2021, equation 15)."""
+def rotary(first: int, length: int, width: int, device: torch.device) -> Turn:
+    """Compute cosines and sines of positions first ... first + length - 1 (Su et al. 2021, equation 15)."""
     frequency = BASE ** (-torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
-    angle_TD = torch.arange(length, dtype=torch.float32, device=device)[:, None] * frequency
+    angle_TD = torch.arange(first, first + length, dtype=torch.float32, device=device)[:, None] * frequency
     return angle_TD.cos(), angle_TD.sin()
 
 
-def rotate(x_BHTD: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(x_BHTD: Tensor, turn: Turn) -> Tensor:
     """Turn pairs (d, d + D / 2) by the angle of their position."""
-    cos_TD, sin_TD = turn
+    cos_TD, sin_TD = (values.to(x_BHTD.dtype) for values in turn)
     first, second = x_BHTD.chunk(2, dim=-1)
     return torch.cat((first * cos_TD - second * sin_TD, second * cos_TD + first * sin_TD), dim=-1)
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """RMSNorm over the last dimension, without gain (Zhang and Sennrich 2019)."""
+    return F.rms_norm(x, (x.shape[-1],))
 
 
 def attention_mask(documents_BT: Tensor) -> Tensor:
@@ -52,68 +51,206 @@ def attention_mask(documents_BT: Tensor) -> Tensor:
     return torch.zeros(allowed_BTT.shape, device=same_BTT.device).masked_fill_(~allowed_BTT, float("-inf"))[:, None]
 
 
-class Block(nn.Module):
-    """Attention, then a two-layer perceptron, each on a normalised residual branch."""
+class LayerNorm(nn.LayerNorm):
+    """LayerNorm computed in float32, returned in the precision of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float()).to(x.dtype)
+
+
+class RmsNorm(nn.Module):
+    """RMSNorm without gain, as a module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x)
+
+
+def make_norm(settings: TransformerSettings) -> nn.Module:
+    """Make the norm that the settings name."""
+    return RmsNorm() if settings.norm == "rms" else LayerNorm(settings.width)
+
+
+class Mlp(nn.Module):
+    """The perceptron of a block; SwiGLU's two inputs take two thirds of the width each, so that all have one size."""
 
     def __init__(self, settings: TransformerSettings) -> None:
         super().__init__()
+        self.kind, width = settings.mlp, settings.width
+        gated = self.kind == "swiglu"
+        inner = -(-8 * width // (3 * 8)) * 8 if gated else 4 * width
+        self.mlp_in = Linear(width, inner * (2 if gated else 1), bias=settings.bias)
+        self.mlp_out = Linear(inner, width, bias=settings.bias)
+
+    def forward(self, x_BTW: Tensor) -> Tensor:
+        x = self.mlp_in(x_BTW)
+        if self.kind == "swiglu":
+            gate, value = x.chunk(2, dim=-1)
+            x = F.silu(gate) * value
+        else:
+            x = F.relu(x).square() if self.kind == "relu2" else F.gelu(x, approximate="tanh")
+        mixed: Tensor = self.mlp_out(x)
+        return mixed
+
+
+class Attention(nn.Module):
+    """Causal self-attention over a row, after what the state holds of it."""
+
+    def __init__(self, settings: TransformerSettings, vocabulary: int, with_values: bool) -> None:
+        super().__init__()
         width = settings.width
-        self.heads = settings.heads
-        self.attention_in = nn.Linear(width, 3 * width, bias=False)
-        self.attention_out = nn.Linear(width, width, bias=False)
-        self.mlp_in = nn.Linear(width, 4 * width, bias=False)
-        self.mlp_out = nn.Linear(4 * width, width, bias=False)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.heads, self.qk_norm = settings.heads, settings.qk_norm
+        self.attention_in = Linear(width, 3 * width, bias=settings.bias)
+        self.attention_out = Linear(width, width, bias=settings.bias)
+        self.value_embedding = nn.Embedding(vocabulary, width) if with_values else None
+        self.value_scale = nn.Parameter(torch.full((1,), 0.5)) if with_values else None
 
-    def forward(self, x_BTW: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
-        x_BTW = x_BTW + self.dropout(self.attend(norm(x_BTW), turn, mask))
-        x_BTW = x_BTW + self.dropout(self.mlp_out(F.relu(self.mlp_in(norm(x_BTW))).square()))
-        return x_BTW
-
-    def attend(self, x_BTW: Tensor, turn: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
-        """Mix each position with the earlier ones that the mask lets it see."""
+    def forward(
+        self,
+        x_BTW: Tensor,
+        ids_BT: Tensor,
+        turn: Turn | None,
+        mask: Tensor | None,
+        before: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows, length, width = x_BTW.shape
         qkv = self.attention_in(x_BTW).view(rows, length, 3, self.heads, width // self.heads)
         q_BHTD, k_BHTD, v_BHTD = qkv.permute(2, 0, 3, 1, 4)
-        q_BHTD, k_BHTD = rotate(norm(q_BHTD), turn), rotate(norm(k_BHTD), turn)
-        y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=mask is None)
-        mixed: Tensor = self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width))
-        return mixed
+        if self.value_embedding is not None and self.value_scale is not None:
+            extra_BTW = self.value_embedding(ids_BT).to(x_BTW.dtype) * self.value_scale.to(x_BTW.dtype)
+            v_BHTD = v_BHTD + extra_BTW.view(rows, length, self.heads, -1).transpose(1, 2)
+        if self.qk_norm:
+            q_BHTD, k_BHTD = rms_norm(q_BHTD), rms_norm(k_BHTD)
+        if turn is not None:
+            q_BHTD, k_BHTD = rotate(q_BHTD, turn), rotate(k_BHTD, turn)
+        if before is not None:
+            k_BHTD, v_BHTD = torch.cat((before[0], k_BHTD), dim=2), torch.cat((before[1], v_BHTD), dim=2)
+        plain = mask is None and k_BHTD.shape[2] == length
+        y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=plain and length > 1)
+        return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), (k_BHTD, v_BHTD)
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron, each on a normalised residual branch."""
+
+    def __init__(self, settings: TransformerSettings, vocabulary: int, with_values: bool) -> None:
+        super().__init__()
+        self.attention_norm, self.mlp_norm = make_norm(settings), make_norm(settings)
+        self.attention, self.mlp = Attention(settings, vocabulary, with_values), Mlp(settings)
+        self.dropout = nn.Dropout(settings.dropout)
+
+    def forward(
+        self,
+        x_BTW: Tensor,
+        ids_BT: Tensor,
+        turn: Turn | None,
+        mask: Tensor | None,
+        before: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        mixed_BTW, after = self.attention(self.attention_norm(x_BTW), ids_BT, turn, mask, before)
+        x_BTW = x_BTW + self.dropout(mixed_BTW)
+        return x_BTW + self.dropout(self.mlp(self.mlp_norm(x_BTW))), after
 
 
 class Transformer(LanguageModel):
     """Embedding, blocks, output."""
 
-    cap = CAP
+    recompute = False
+    """Whether the backward pass computes the activations of blocks again instead of finding them kept."""
 
     def __init__(self, settings: TransformerSettings, vocabulary: int) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings, self.cap = settings, settings.logit_cap
         self.embedding = nn.Embedding(vocabulary, settings.width)
-        self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.layers))
+        self.positions = nn.Embedding(settings.positions, settings.width) if settings.positions else None
+        self.dropout = nn.Dropout(settings.dropout)
+        self.input_norm = make_norm(settings) if settings.embedding_norm else nn.Identity()
+        self.blocks = nn.ModuleList(
+            Block(settings, vocabulary, settings.value_embeddings and number % 2 == 1)
+            for number in range(settings.layers)
+        )
+        self.output_norm = make_norm(settings)
         self.head_VW = self.embedding.weight if settings.tied else nn.Parameter(torch.empty(vocabulary, settings.width))
         self.initialise()
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Uniform inputs of variance 1 / fan-in; outputs of branches, and an untied head, at zero (nanochat)."""
+        """Draw weights: inputs of variance 1 / fan-in and outputs of branches at zero (nanochat), or GPT-2's."""
+        width, layers, zero = self.settings.width, self.settings.layers, self.settings.zero_init
         self.embedding.weight.normal_(std=0.02)
+        if self.positions is not None:
+            self.positions.weight.normal_(std=0.01)
         if not self.settings.tied:
-            self.head_VW.zero_()
-        bound = (3 / self.settings.width) ** 0.5
+            self.head_VW.zero_() if zero else self.head_VW.normal_(std=0.02)
+        bound = (3 / width) ** 0.5
         for name, weight in self.blocks.named_parameters():
-            if name.endswith("_out.weight"):
+            if name.endswith("bias"):
                 weight.zero_()
-            else:
-                weight.uniform_(-bound, bound)
+            elif name.endswith("_out.weight"):  # GPT-2 section 2.3: 1 / sqrt(2 * layers)
+                weight.zero_() if zero else weight.normal_(std=0.02 / (2 * layers) ** 0.5)
+            elif name.endswith(("_in.weight", "value_embedding.weight")):
+                weight.uniform_(-bound, bound) if zero else weight.normal_(std=0.02)
 
-    def hidden(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+    def hidden(
+        self, ids_BT: Tensor, documents_BT: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State | None]:
         """Compute x_BTW; with document_mask set, documents of a row do not see each other."""
-        head_width = self.settings.width // self.settings.heads
-        turn = rotary(ids_BT.shape[1], head_width, ids_BT.device)
-        masked = documents_BT is not None and self.settings.document_mask
-        mask = attention_mask(documents_BT) if masked and documents_BT is not None else None
-        x_BTW = norm(self.embedding(ids_BT))
-        for block in self.blocks:
-            x_BTW = block(x_BTW, turn, mask)
-        return norm(x_BTW)
+        past = state[0][0].shape[2] if state else 0
+        turn, mask = self.turn(ids_BT, past), self.mask(ids_BT, documents_BT, past)
+        x_BTW = self.embedded(ids_BT, past)
+        after: State = []
+        for number, block in enumerate(self.blocks):
+            before = state[number] if state is not None else None
+            x_BTW, kept = self.run_block(block, x_BTW, ids_BT, turn, mask, before)
+            after.append(kept)
+        return self.output_norm(x_BTW), after if state is not None else None
+
+    def run_block(
+        self,
+        block: nn.Module,
+        x_BTW: Tensor,
+        ids_BT: Tensor,
+        turn: Turn | None,
+        mask: Tensor | None,
+        before: tuple[Tensor, Tensor] | None,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run one block, with or without keeping its activations for the backward pass."""
+        if self.recompute and self.training:
+            from torch.utils.checkpoint import checkpoint  # a second of imports that only this way pays
+
+            again: tuple[Tensor, tuple[Tensor, Tensor]] = checkpoint(
+                block, x_BTW, ids_BT, turn, mask, before, use_reentrant=False
+            )
+            return again
+        ran: tuple[Tensor, tuple[Tensor, Tensor]] = block(x_BTW, ids_BT, turn, mask, before)
+        return ran
+
+    def begin(self, rows: int) -> State:
+        """Return keys and values of no position, shape (B, H, 0, D) for each layer."""
+        shape = rows, self.settings.heads, 0, self.settings.width // self.settings.heads
+        return [(self.head_VW.new_zeros(shape, dtype=self.precision),) * 2 for _ in self.blocks]
+
+    def embedded(self, ids_BT: Tensor, past: int) -> Tensor:
+        """Embed ids and, where they are learned, positions."""
+        x_BTW = self.embedding(ids_BT)
+        if self.positions is not None:
+            places_T = torch.arange(past, past + ids_BT.shape[1], device=ids_BT.device)
+            x_BTW = x_BTW + self.positions(places_T)
+        dropped: Tensor = self.dropout(self.input_norm(x_BTW.to(self.precision)))
+        return dropped
+
+    def turn(self, ids_BT: Tensor, past: int) -> Turn | None:
+        """Compute the rotary turn of the positions, where they are rotary."""
+        if self.settings.positions is not None:
+            return None
+        return rotary(past, ids_BT.shape[1], self.settings.width // self.settings.heads, ids_BT.device)
+
+    def mask(self, ids_BT: Tensor, documents_BT: Tensor | None, past: int) -> Tensor | None:
+        """Build the mask where a plain causal one does not do: several documents in a row, or several new positions
+        behind old ones."""
+        if documents_BT is not None and self.settings.document_mask:
+            assert not past, "rows of several documents are scored whole, not in pieces"
+            return attention_mask(documents_BT).to(self.precision)
+        length = ids_BT.shape[1]
+        if not past or length == 1:
+            return None
+        return torch.ones(length, past + length, dtype=torch.bool, device=ids_BT.device).tril(past)

@@ -101,7 +101,7 @@ def serve_file(handler: BaseHTTPRequestHandler, file: File, headers: dict[str, s
         answer(handler, 416, {"Content-Range": f"bytes */{len(body)}"}, b"")
         return
     if wanted:
-        status, sent = 206, sent | {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+        status, sent = 206, {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} | sent
     cut = file.cuts.pop(0) if file.cuts else None
     if file.versions:
         file.body = file.versions.pop(0)

@@ -1,17 +1,20 @@
 """Polls of feeds on a local server: only what is new, and no feed harms another."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import feedparser
 import pytest
 
 from lmpipe.dataset import Execution
-from lmpipe.document import BadRecord, Document, Record
+from lmpipe.document import Document, Record
 from lmpipe.errors import InputError
 from lmpipe.settings import HttpSettings, NewsFeeds, NewsSource
 from lmpipe.sources import news
+from lmpipe.sources.download import feeds
 from lmpipe.sources.download.fetch import fetch
 from tests.sources.download.server import File, Server, serve
 
@@ -74,6 +77,21 @@ def test_an_unchanged_feed_is_asked_with_its_etag_and_sends_nothing(tmp_path: Pa
     assert len(first) == 1
 
 
+@pytest.mark.parametrize("etag", ['"\xe9"', '"' + "x" * 9000 + '"'])
+def test_an_etag_that_cannot_be_sent_back_stops_no_later_poll(tmp_path: Path, etag: str) -> None:
+    with serve({"/a": File(rss("1"), headers={"ETag": etag})}) as server:
+        asked = source(server, "/a")
+        poll(asked, tmp_path)
+        server.files["/a"] = File(rss("2"))
+        assert texts(asked, poll(asked, tmp_path)) == ["News 1.", "News 2."]
+
+
+def test_an_entry_with_half_a_character_is_kept(tmp_path: Path) -> None:
+    with serve({"/a": rss("1").replace(b"News 1.", b"News &#xD83D; 1.")}) as server:
+        asked = source(server, "/a")
+        assert len(texts(asked, poll(asked, tmp_path))) == 1
+
+
 def test_numbers_as_ids_stay_apart_by_feed(tmp_path: Path) -> None:
     with serve({"/a": rss("1"), "/b": rss("1")}) as server:
         found = records(source(server), poll(source(server, "/a", "/b"), tmp_path))
@@ -87,12 +105,16 @@ BAD: dict[str, Callable[[], File]] = {
     "huge": lambda: File(bytes(17 << 20)),
     "redirecting for ever": lambda: File(status=302, headers={"Location": "/bad"}),
     "redirecting to a file": lambda: File(status=302, headers={"Location": "file:///etc/passwd"}),
+    "redirecting to nowhere": lambda: File(status=302, headers={"Location": "http://[broken"}),
     "gzip bomb": lambda: File(b"\x1f\x8b" + bytes(100), headers={"Content-Encoding": "gzip"}),
+    "no feed": lambda: File(b"<html>login</html>"),
+    "empty": lambda: File(b""),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_feed_harms_no_other_and_is_left_alone_for_a_while(tmp_path: Path, kind: str) -> None:
+    """It is no bad record either: those are counted against max_quarantine."""
     with serve({"/bad": BAD[kind](), "/good": rss("1")}) as server:
         asked = source(server, "/bad", "/good")
         files = poll(asked, tmp_path)
@@ -100,20 +122,57 @@ def test_a_bad_feed_harms_no_other_and_is_left_alone_for_a_while(tmp_path: Path,
         assert poll(asked, tmp_path) == files
         assert len(server.asked("/bad")) == before
         bad = state(tmp_path)[server.url + "/bad"]
-    assert texts(asked, files) == ["News 1."]
-    assert (bad["failures"], bad["error"] != "") == (1, True)
-
-
-def test_an_answer_that_is_no_feed_becomes_one_bad_record(tmp_path: Path) -> None:
-    with serve({"/bad": b"<html>login</html>", "/good": rss("1")}) as server:
-        asked = source(server, "/bad", "/good")
-        files = poll(asked, tmp_path)
-        assert poll(asked, tmp_path) == files
-    bad, good = records(asked, files)
-    assert isinstance(bad, BadRecord)
+    (good,) = records(asked, files)
     assert isinstance(good, Document)
-    assert bad.raw == b"<html>login</html>"
-    assert "expected an RSS, Atom or CDF feed" in bad.error
+    assert (bad["failures"], bad["error"] != "") == (1, True)
+    assert state(tmp_path)[server.url + "/good"]["error"] == ""
+
+
+@pytest.mark.parametrize(
+    "address", ["no address", "ftp://host/feed", "http://[broken", "http://", "http://127.0.0.1:1/a"]
+)
+def test_an_address_that_leads_nowhere_harms_no_other(tmp_path: Path, address: str) -> None:
+    with serve({"/good": rss("1")}) as server:
+        asked = source(server, urls=(address, server.url + "/good"))
+        assert texts(asked, poll(asked, tmp_path)) == ["News 1."]
+    assert state(tmp_path)[address]["failures"] == 1
+
+
+def test_hosts_are_asked_side_by_side_and_their_entries_stand_in_the_order_of_the_list(tmp_path: Path) -> None:
+    with serve({"/a": File(rss("1"), drip=0.001), "/c": rss("3")}) as slow, serve({"/b": rss("2")}) as quick:
+        urls = (slow.url + "/a", quick.url.replace("127.0.0.1", "localhost") + "/b", slow.url + "/c")
+        asked = source(slow, urls=urls)
+        found = records(asked, poll(asked, tmp_path))
+        assert quick.asked("/b")[0].time < slow.asked("/c")[0].time, "the quick host did not wait for the slow one"
+    assert [r.text for r in found if isinstance(r, Document)] == ["News 1.", "News 2.", "News 3."]
+    assert not (tmp_path / "download" / "bay-feeds" / "poll").exists()
+
+
+def test_a_feed_that_makes_its_parser_fail_harms_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = feedparser.parse
+
+    def failing(file: io.BytesIO) -> Any:
+        if b"<guid>bad</guid>" in file.getvalue():
+            raise RecursionError("too deep")
+        return real(file)
+
+    monkeypatch.setattr(feedparser, "parse", failing)
+    with serve({"/bad": rss("bad"), "/good": rss("1")}) as server:
+        asked = source(server, "/bad", "/good")
+        assert texts(asked, poll(asked, tmp_path)) == ["News 1."]
+        assert "too deep" in state(tmp_path)[server.url + "/bad"]["error"]
+
+
+def test_a_host_that_takes_too_long_goes_on_in_the_next_poll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "HOST_SECONDS", 0.15)
+    with serve({"/robots.txt": b"User-agent: *\nCrawl-delay: 0.1\n"}) as server:
+        ids = [f"{server.url}/{n}" for n in range(4)]
+        server.files["/a"] = File(rss(*ids).replace(b"http://host/", b""))
+        asked = source(server, "/a", pages=True)
+        first = poll(asked, tmp_path)
+        assert 0 < len(texts(asked, first)) < 4
+        monkeypatch.setattr(feeds, "HOST_SECONDS", 60.0)
+        assert texts(asked, poll(asked, tmp_path)) == [f"News {i}." for i in ids]
 
 
 def test_robots_txt_is_honoured(tmp_path: Path) -> None:

@@ -1,13 +1,21 @@
 """The HTTP client against a real server that misbehaves."""
 
+import contextlib
 import gzip
 import hashlib
+import itertools
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +23,9 @@ import pytest
 
 from lmpipe.errors import DownloadError
 from lmpipe.settings import HttpSettings
-from lmpipe.sources.download import http
-from lmpipe.sources.download.http import Client, is_public
-from lmpipe.sources.download.robots import Robots
+from lmpipe.sources.download import connection
+from lmpipe.sources.download.connection import is_public
+from lmpipe.sources.download.http import Client, retry_after
 from tests.conftest import ROOT
 from tests.sources.download.server import File, serve
 
@@ -89,11 +97,14 @@ def test_gzip_is_decompressed_and_damage_is_told() -> None:
         "/a": File(packed, headers={"Content-Encoding": "gzip"}),
         "/b": File(b"none", headers={"Content-Encoding": "gzip"}),
         "/c": File(b"none", headers={"Content-Encoding": "br"}),
+        "/d": File(packed[:-9], headers={"Content-Encoding": "gzip"}),
+        "/e": File(packed + b"more", headers={"Content-Encoding": "gzip"}),
     }
     with serve(files) as server, Client(settings()) as client:
         assert client.get(server.url + "/a", max_bytes=10).body == b"hello"
-        with pytest.raises(DownloadError, match="damaged gzip"):
-            client.get(server.url + "/b", max_bytes=10)
+        for path in ("/b", "/d", "/e"):
+            with pytest.raises(DownloadError, match="damaged gzip"):
+                client.get(server.url + path, max_bytes=10)
         with pytest.raises(DownloadError, match="'br'"):
             client.get(server.url + "/c", max_bytes=10)
 
@@ -105,6 +116,108 @@ def test_an_answer_that_drips_is_given_up() -> None:
         with pytest.raises(DownloadError, match="drips"):
             client.get(server.url + "/a", max_bytes=1000)
         assert time.monotonic() - started < 5
+
+
+@contextlib.contextmanager
+def speaking(*parts: bytes) -> Iterator[str]:
+    """Answer every connection with these bytes, then with one every 20 ms for ever; without any, with nothing."""
+
+    class Speaker(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                for part in itertools.chain(parts, itertools.repeat(b"x" if parts else b"")):
+                    self.request.sendall(part)
+                    time.sleep(0.02)
+                    if over.is_set():
+                        return
+
+    over = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Speaker) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize("head", [(b"HTTP/1.1 200 OK\r\n",), (b"HTTP/1.1 100 Continue\r\n\r\n",) * 1000])
+def test_headers_that_drip_are_given_up_at_one_deadline(tmp_path: Path, head: tuple[bytes, ...]) -> None:
+    """httpx bounds the time between two bytes only: a byte in every timeout would hold it for ever."""
+    with speaking(*head) as place, Client(settings(timeout=0.1)) as client:
+        for ask in (
+            lambda: client.get(f"http://{place}/", max_bytes=1000),
+            lambda: client.save(f"http://{place}/", tmp_path / "f"),
+        ):
+            started = time.monotonic()
+            with pytest.raises(DownloadError, match="drips"):
+                ask()
+            assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("parts", [(), (b"\x16\x03\x03\x40\x00",)])
+def test_a_handshake_that_never_ends_is_given_up(parts: tuple[bytes, ...]) -> None:
+    with speaking(*parts) as place, Client(settings(timeout=0.1, retries=0)) as client:
+        started = time.monotonic()
+        with pytest.raises(DownloadError, match=r"timed out|drips"):
+            client.get(f"https://{place}/", max_bytes=1000)
+        assert time.monotonic() - started < 3
+
+
+def test_a_file_that_drips_is_cut_and_gone_on_with(tmp_path: Path) -> None:
+    """A chunk's extension can drip too, where no byte of the body is ever given."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;"
+    with (
+        speaking(head) as place,
+        Client(settings(timeout=0.2, retries=1)) as client,
+        pytest.raises(DownloadError, match=r"5 bytes came.*only \d+ bytes in"),
+    ):
+        client.save(f"http://{place}/", tmp_path / "f")
+
+
+def test_the_next_address_of_a_name_is_tried_when_one_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def two(host: Any, *rest: Any, **more: Any) -> Any:
+        if host != "name.example":
+            return real(host, *rest, **more)
+        return real("127.0.0.2", *rest, **more) + real("127.0.0.1", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with serve({"/a": b"x"}) as server, Client(settings(retries=0)) as client:
+        assert client.get(f"http://name.example:{server.url.rpartition(':')[2]}/a", max_bytes=10).body == b"x"
+
+
+def test_a_host_is_asked_one_thing_at_a_time_by_many_threads() -> None:
+    slow = {f"/{n}": File(b"x" * 5, drip=0.01) for n in range(4)}
+    with serve(slow) as server, Client(settings()) as client, ThreadPoolExecutor(4) as threads:
+        urls = [f"{server.url}/{n}" for n in range(4)]
+        assert [answer.body for answer in threads.map(lambda url: client.get(url, max_bytes=9), urls)] == [b"xxxxx"] * 4
+        times = sorted(request.time for request in server.requests)
+    assert min(after - before for before, after in itertools.pairwise(times)) > 0.03
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("7", 7), ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("soon", None), ("-3", None), ("\u0664", None), (None, None)],
+)
+def test_retry_after_is_read_as_seconds_or_date(said: str | None, seconds: float | None) -> None:
+    assert retry_after(said) == seconds
+
+
+def test_retry_after_as_a_date_to_come_is_waited_for() -> None:
+    due = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 90 < (retry_after(due) or 0) <= 100
+
+
+def test_save_begins_again_when_the_server_sends_another_part(tmp_path: Path) -> None:
+    wrong = File(BODY, cuts=[1000], headers={"Content-Range": "bytes 5-9/10"})
+    with serve({"/f": wrong}) as server, Client(settings()) as client:
+        client.save(server.url + "/f", tmp_path / "f", size=len(BODY), digest=SHA1)
+        assert [request.headers.get("range") for request in server.requests] == [None, "bytes=1000-", None]
+    assert (tmp_path / "f").read_bytes() == BODY
 
 
 def test_redirects_are_followed_and_remembered_but_not_for_ever() -> None:
@@ -126,16 +239,18 @@ def test_redirects_are_followed_and_remembered_but_not_for_ever() -> None:
         ("http://user:word@example.org/", "user name"),
         ("http://169.254.169.254/latest/meta-data", "private address"),
         ("http://[::1]/", "private address"),
+        ("http://[::1", "Invalid URL"),
+        ("http://8.8.8.8:99999/", "port"),
     ],
 )
 def test_a_redirect_is_checked_like_an_address(target: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve({"/a": File(status=302, headers={"Location": target})}) as server, Client(settings()) as client:
-        port = int(server.url.rpartition(":")[2])
-        # only the test's own server counts as public, so that the first hop is allowed and the second is judged
-        monkeypatch.setattr(client, "settings", settings(private=False))
-        monkeypatch.setattr(http, "is_public", lambda address: address == "127.0.0.1")
+    # only the test's own server counts as public, so that the first hop is allowed and the second is judged
+    monkeypatch.setattr(connection, "is_public", lambda address: address == "127.0.0.1")
+    redirect = File(status=302, headers={"Location": target})
+    with serve({"/a": redirect}) as server, Client(settings(private=False, retries=0)) as client:
         with pytest.raises(DownloadError, match=reason):
-            client.get(f"http://127.0.0.1:{port}/a", max_bytes=10)
+            client.get(server.url + "/a", max_bytes=10)
+        assert len(server.requests) == 1
 
 
 def test_private_addresses_are_refused_unless_the_recipe_allows_them() -> None:
@@ -149,6 +264,7 @@ def test_private_addresses_are_refused_unless_the_recipe_allows_them() -> None:
 def test_no_form_of_a_private_address_is_public() -> None:
     private = ["127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"]
     private += ["::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::a00:1", "224.0.0.1"]
+    private += ["::127.0.0.1", "fec0::1", "::ffff:0:10.0.0.1", "64:ff9b:1::a00:1", "ff02::1", "2001:db8::1", "::"]
     assert [address for address in private if is_public(address)] == []
     assert all(map(is_public, ("8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808")))
 
@@ -254,35 +370,3 @@ def test_a_killed_transfer_goes_on_in_the_next_process(tmp_path: Path) -> None:
             client.save(server.url + "/f", tmp_path / "f", size=len(BODY), digest=SHA1)
         assert server.requests[-1].headers["range"] == f"bytes={have}-"
     assert (tmp_path / "f").read_bytes() == BODY
-
-
-@pytest.mark.parametrize(
-    ("file", "path", "allowed"),
-    [
-        (File(b"User-agent: *\nDisallow: /private/*.html$\n"), "/private/a.html", False),
-        (File(b"User-agent: *\nDisallow: /private/*.html$\n"), "/private/a.txt", True),
-        (File(b"User-agent: *\nDisallow: /\nAllow: /feeds/\n"), "/feeds/a.xml", True),
-        (File(b"User-agent: lmpipe\nDisallow: /\n"), "/a", False),
-        (File(status=404), "/a", True),
-        (File(failures=[(500, {})] * 9), "/a", False),
-        (File(b"x" * 600_000), "/a", False),
-    ],
-)
-def test_robots_txt_decides(file: File, path: str, allowed: bool) -> None:
-    with serve({"/robots.txt": file}) as server, Client(settings()) as client:
-        robots = Robots(client)
-        assert robots.allows(server.url + path) is allowed
-        assert robots.allows(server.url + path) is allowed
-        assert len({request.path for request in server.requests}) == 1
-
-
-def test_robots_crawl_delay_is_kept() -> None:
-    with (
-        serve({"/robots.txt": b"User-agent: *\nCrawl-delay: 0.3\n", "/a": b"x"}) as server,
-        Client(settings()) as client,
-    ):
-        assert Robots(client).allows(server.url + "/a")
-        for _ in range(2):
-            client.get(server.url + "/a", max_bytes=10)
-        first, second = (request.time for request in server.asked("/a"))
-    assert second - first >= 0.29

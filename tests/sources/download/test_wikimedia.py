@@ -3,6 +3,7 @@
 import bz2
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from lmpipe.dataset import Execution
 from lmpipe.errors import DownloadError
 from lmpipe.settings import HttpSettings, WikimediaDump, WikipediaSource
+from lmpipe.sources.download import http
 from lmpipe.sources.download.fetch import fetch
 from lmpipe.sources.ingest import ingest
 from tests.sources.download.server import File, Server, serve
@@ -157,3 +159,15 @@ def test_a_file_of_the_wrong_length_is_never_committed(tmp_path: Path) -> None:
     ):
         download(server, tmp_path, date="20250101")
     assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_a_dump_that_does_not_fit_as_a_whole_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.loads(status("20250101"))
+    files = body["jobs"]["articlesmultistreamdump"]["files"]
+    files["zhwiki-20250101-second.xml.bz2"] = next(iter(files.values()))
+    usage = shutil.disk_usage(tmp_path)._replace(free=http.SPARE_DISK + len(BODY) * 3 // 2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with serve(site() | {"/zhwiki/20250101/dumpstatus.json": json.dumps(body).encode()}) as server:
+        with pytest.raises(DownloadError, match="Make room"):
+            download(server, tmp_path, date="20250101")
+        assert [request.path for request in server.requests] == ["/zhwiki/20250101/dumpstatus.json"]

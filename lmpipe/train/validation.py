@@ -1,0 +1,100 @@
+"""What is looked at between steps: the loss on held-out rows, and a sample of what the model writes.
+
+Shape letters: B rows, S context + 1, T context, V vocabulary.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmpipe.storage import digest
+from lmpipe.train import parallel
+from lmpipe.train.batches import documents_of, lane_rows, num_rows, read_row, valid_rows
+from lmpipe.train.session import Training
+
+SAMPLE_TOKENS = 64
+"""Length of a sample."""
+
+
+@torch.no_grad()
+def validate(training: Training) -> dict[str, Any] | None:
+    """Compute the validation loss of the averaged weights, or of the trained ones where none are averaged.
+
+    Notes it in the progress; returns its line for metrics.jsonl, or None without a validation row.
+    """
+    started = time.monotonic()
+    settings, progress = training.run.settings, training.progress
+    training.model.eval()
+    with training.average.in_place():
+        total, tokens = carried_loss(training) if settings.order == "in_order" else row_loss(training)
+    training.model.train()
+    if not tokens:
+        return None
+    loss = float(parallel.sum_values(total, training.ranks)) / tokens
+    progress.valid_losses.append(loss)
+    progress.valid_step = progress.step
+    if settings.average == "asgd" and progress.averaged_since is None and progress.stalled(settings.stalled):
+        progress.averaged_since = progress.step
+    return {
+        "step": progress.step,
+        "epoch": (progress.step - 1) * settings.batch // num_rows(training.train, settings.context),
+        "split": "valid",
+        "loss": loss,
+        "tokens": progress.step * settings.batch * settings.context,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def row_loss(training: Training) -> tuple[Tensor, int]:
+    """Sum this process's share of the loss over the validation rows, and count the tokens of all."""
+    settings, ranks = training.run.settings, training.ranks
+    rows = valid_rows(training.valid, settings)
+    total = torch.zeros(1, dtype=torch.float64, device=ranks.device)
+    for first in range(ranks.rank * settings.batch, len(rows), ranks.size * settings.batch):
+        total += score_rows(training, rows[first : first + settings.batch])
+    return total, len(rows) * settings.context
+
+
+def score_rows(training: Training, rows: Sequence[int]) -> Tensor:
+    """Sum the loss of some validation rows, in nats."""
+    ids_BS = torch.stack([read_row(training.valid, row, training.run.settings.context) for row in rows])
+    ids_BS = ids_BS.to(training.ranks.device)
+    ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
+    documents_BT = documents_of(ids_BT, training.run.end_of_text)
+    return training.model.nll(ids_BT, targets_BT, documents_BT).sum(dtype=torch.float64)
+
+
+def carried_loss(training: Training) -> tuple[Tensor, int]:
+    """Sum the loss over the whole validation split, the state carried; the first process does it for all."""
+    settings, ranks = training.run.settings, training.ranks
+    size = num_rows(training.valid, settings.context)
+    lanes = max(1, min(settings.batch, size // 4))
+    windows = size // lanes
+    total = torch.zeros(1, dtype=torch.float64, device=ranks.device)
+    state = training.model.begin(lanes)
+    for window in range(windows if ranks.first else 0):
+        starts = lane_rows(size, lanes, window) * settings.context
+        ids_BS = training.valid.read_rows(starts.tolist(), settings.context + 1).to(ranks.device)
+        nll_BT, after = training.model.nll_after(ids_BS[:, :-1], ids_BS[:, 1:], None, state)
+        assert after is not None, "a model that was given a state keeps one"
+        total, state = total + nll_BT.sum(dtype=torch.float64), after
+    return total, windows * lanes * settings.context
+
+
+@torch.no_grad()
+def sample(training: Training) -> dict[str, Any]:
+    """Draw SAMPLE_TOKENS ids from behind an end-of-text token; what runs the training decodes them for people."""
+    settings, progress = training.run.settings, training.progress
+    generator = torch.Generator(training.ranks.device).manual_seed(int(digest([settings.seed, "sample"])[:15], 16))
+    training.model.eval()
+    state, ids = training.model.begin(1), [training.run.end_of_text]
+    with training.average.in_place():
+        for _ in range(SAMPLE_TOKENS):
+            ids_BT = torch.tensor([ids[-1:]], device=training.ranks.device)
+            logits_BV, state = training.model.next_logits(ids_BT, state)
+            ids.append(int(torch.multinomial(logits_BV[0].softmax(-1), 1, generator=generator)))
+    training.model.train()
+    return {"step": progress.step, "ids": ids[1:]}
