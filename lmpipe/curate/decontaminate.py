@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 
 from lmpipe.curate.engine import engine, names
 from lmpipe.curate.lookup import open_index
-from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Runs, Words, cut
 from lmpipe.curate.overlap import Overlap, overlaps
 from lmpipe.curate.shingles import Hashes

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe.curate.heldout import MOST, among
-from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Codes
+from lmpipe.curate.shingles import Hashes
 from lmpipe.dataset import Manifest, open_dataset
 from lmpipe.text.segment import Ints, bounds
 

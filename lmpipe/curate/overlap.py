@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lmpipe.curate.lookup import Found, Index
-from lmpipe.curate.minhash import Hashes
 from lmpipe.curate.ngrams import Codes, Runs, Words, without_digits
 from lmpipe.curate.shingles import Hashes
 from lmpipe.settings import DecontaminateSettings
