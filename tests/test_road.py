@@ -157,7 +157,8 @@ def test_every_token_leads_back_to_raw_bytes(road: list[Manifest]) -> None:
     assert packed_ids == {i for i, row in outcomes(road, "decontaminate").items() if row["outcome"] == "kept"}
     assert all(origins[i]["length"] > 0 and origins[i]["file"] for i in packed_ids)
     (encoded,) = inputs_of(packed, "encode")
-    assert inputs_of(encoded, "split") == [by_stage(road, "split")["demo"]]
+    (cleared,) = inputs_of(encoded, "decontaminate")
+    assert inputs_of(cleared, "split") == [by_stage(road, "split")["demo"]]
 
 
 COPIES = """
