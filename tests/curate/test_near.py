@@ -16,7 +16,8 @@ from lmpipe.curate.near import LEADERS, candidates, near, sign
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import GuardError, InputError
-from lmpipe.settings import Bounds, CleanSettings, DedupSettings, ProfileSettings, SplitSettings
+from lmpipe.settings import Bounds, CleanSettings, DedupSettings, NovelsSource, ProfileSettings, SplitSettings
+from lmpipe.sources.ingest import ingest
 from tests.conftest import Ingested
 from tests.road import fingerprints
 
@@ -210,3 +211,26 @@ def test_workers_and_units_change_nothing(ingested: Ingested, tmp_path: Path) ->
     one, two = (fingerprints(tmp_path / folder) for folder in ("one", "two"))
     assert one == two
     assert len(one) > 10
+
+
+@pytest.mark.slow
+def test_second_copies_of_chinese_novels_are_found_chapter_by_chapter(corpora: Path, tmp_path: Path) -> None:
+    """Prints what is not found, by how much it misses: chapters that the two editions tell in other words."""
+    novels, run = corpora / "novels" / "zh", Execution(workers=2)
+    editions = {"first": ("红楼梦.txt", "西游记.txt"), "second": ("红楼梦-second-copy.txt", "西游记-bom-crlf.txt")}
+    sources = [
+        ingest(
+            NovelsSource(kind="novels", name=name, paths=files, lang="zh", markers="optional"), novels, tmp_path, run
+        )
+        for name, files in editions.items()
+    ]
+    manifest, decided = stages(sources, tmp_path, DedupSettings(guard=1.0), 2)
+    found = duplicates(manifest)
+    low, _ = stages(sources, tmp_path, DedupSettings(guard=1.0, similarity=0.3), 2)
+    missed = {key: row for key, row in duplicates(low).items() if key not in found}
+    for key, row in missed.items():
+        print(f"{key}: most like {row['duplicate_of']}, {row['similarity']:.3f}")  # noqa: T201 what the test is for
+    chapters = min(manifest.counts["kept"] for manifest in decided)
+    print(f"{len(found)} found, {len(missed)} less alike, of {chapters} chapters")  # noqa: T201
+    assert len(found) >= 191
+    assert all(row["duplicate_of"].split(":")[0] != row["source"] for row in found.values())
