@@ -225,7 +225,8 @@ def sign_unit(unit: SignUnit, output: UnitOutput) -> None:
             kept = np.flatnonzero(decided.column("reason").is_null())
             rows_kept = decided.take(kept).append_column("row", pa.array(kept + start))
             signed = signatures(batch.column("text").take(kept).to_pylist(), rows_kept, signer, unit.settings)
-            append(signed.select(schema.names).cast(schema).combine_chunks().to_batches()[0])
+            for part in signed.select(schema.names).cast(schema).combine_chunks().to_batches():
+                append(part)
             start += batch.num_rows
             output.count("in", batch.num_rows)
             output.count("signed", signed.num_rows)
