@@ -1,5 +1,6 @@
 """Batches: every row once an epoch, the same for any number of processes, traceable to documents."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,7 @@ def test_lanes_go_on_where_the_step_before_ended(tmp_path: Path) -> None:
     stream = small_stream(tmp_path)
     chosen, length = small_settings(order="in_order", batch=3), num_rows(stream, 16) // 3
     steps = [make_batch(stream, chosen, step) for step in range(length + 1)]
-    for before, after in zip(steps[: length - 1], steps[1:length], strict=True):
+    for before, after in itertools.pairwise(steps[:length]):
         assert torch.equal(before.ids_BS[:, -1], after.ids_BS[:, 0])
     assert torch.equal(steps[length].ids_BS, steps[0].ids_BS)
     assert [steps[0].epoch, steps[length - 1].epoch, steps[length].epoch] == [0, 0, 1]
