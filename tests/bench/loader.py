@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -103,6 +104,7 @@ def litdata(ids: Any, folder: Path) -> Callable[[], Iterator[Any]]:
 
 def streaming(ids: Any, folder: Path) -> Callable[[], Iterator[Any]]:
     """Read MDS shards of ready rows through mosaicml-streaming's StreamingDataset and a DataLoader."""
+    sys.modules["streaming.vision"] = ModuleType("streaming.vision")  # images only; it would need torchvision, 200 MB
     from streaming import MDSWriter, StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
 
