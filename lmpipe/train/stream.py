@@ -43,9 +43,7 @@ class TokenStream:
 
         Raises TrainingError for an id outside the vocabulary, which would read foreign memory on a GPU.
         """
-        ids_BS = torch.empty((len(starts), length), dtype=torch.int64)
-        for row, start in enumerate(starts):
-            self.fill(ids_BS[row], start)
+        ids_BS = torch.stack([self.view(start, length) for start in starts]).to(torch.int64)
         if ids_BS.numel() and (largest := int(ids_BS.max())) >= self.vocabulary:
             row, place = divmod(int(ids_BS.argmax()), length)
             raise TrainingError(
@@ -54,14 +52,14 @@ class TokenStream:
             )
         return ids_BS
 
-    def fill(self, row: Tensor, start: int) -> None:
-        """Copy the ids from `start` into a row, over the ends of shards."""
-        shard, filled = bisect_right(self.ends, start), 0
-        while filled < len(row):
-            offset = start + filled - (self.ends[shard] - len(self.shards[shard]))
-            part = self.shards[shard][offset : offset + len(row) - filled]
-            row[filled : filled + len(part)] = part
-            filled, shard = filled + len(part), shard + 1
+    def view(self, start: int, length: int) -> Tensor:
+        """Give ids [start, start + length) in the shards' own type: of one shard without a copy."""
+        shard = bisect_right(self.ends, start)
+        offset = start - (self.ends[shard] - len(self.shards[shard]))
+        part = self.shards[shard][offset : offset + length]
+        if len(part) == length:
+            return part
+        return torch.cat([part, self.view(start + len(part), length - len(part))])
 
 
 def open_stream(paths: Sequence[Path], vocabulary: int) -> TokenStream:
