@@ -38,7 +38,7 @@ def test_robots_crawl_delay_is_kept() -> None:
         for _ in range(2):
             client.get(server.url + "/a", max_bytes=10)
         first, second = (request.time for request in server.asked("/a"))
-    assert second - first >= 0.29
+    assert second - first >= 0.25  # the server notes its time a little after the first request was sent
 
 
 @pytest.mark.parametrize("said", ["nan", "-5", "0"])
