@@ -26,12 +26,12 @@ def expected(folder: Path, steps: range) -> list[list[list[int]]]:
     return [make_batch(stream, small_settings(), step).ids_BS[:, :-1].tolist() for step in steps]
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])  # torch imported twice
 def test_any_number_of_loader_workers_gives_the_batches_in_order(tmp_path: Path, workers: int) -> None:
     folder = tokens_dataset(tmp_path).folder
     batches = TokenBatches.of(folder, "train", ROWS, first=2, steps=7)
     loader = DataLoader(
-        batches, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
+        batches, batch_size=None, num_workers=workers, multiprocessing_context="spawn" if workers else None
     )
     assert [ids_BT.tolist() for ids_BT, _ in loader] == expected(folder, range(2, 9))
 
