@@ -6,7 +6,7 @@ DATA ?= data/demo
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint clean bench-loader
 
 # Whole way on the embedded corpora. KEEP=1 leaves the Prefect server up, to look at the run.
 demo: $(VENV)/installed
@@ -23,6 +23,11 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Two loaders more to compare with; without their dependencies, among which pip finds no way to this torch.
+bench-loader: $(VENV)-bench/installed
+	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/bench-loader.txt
+	$(VENV)-bench/bin/python -m tests.bench.loader $(DATA)
 
 # Benchmarks print a table and, as the last line, one JSON object of ratios; rows go into DATA's warehouse.
 bench-%: $(VENV)-bench/installed
