@@ -232,5 +232,5 @@ def test_second_copies_of_chinese_novels_are_found_chapter_by_chapter(corpora: P
         print(f"{key}: most like {row['duplicate_of']}, {row['similarity']:.3f}")  # noqa: T201 what the test is for
     chapters = min(manifest.counts["kept"] for manifest in decided)
     print(f"{len(found)} found, {len(missed)} less alike, of {chapters} chapters")  # noqa: T201
-    assert len(found) >= 190  # measured; the words of the former signatures gave 191, why one fewer is not yet known
+    assert len(found) >= 191  # measured; the others are told in other words, or cut otherwise by their editions
     assert all(row["duplicate_of"].split(":")[0] != row["source"] for row in found.values())
