@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 
 from lmpipe.dataset import Execution
@@ -77,7 +76,6 @@ def ingest_seconds(dump: Path, workers: int, data: Path) -> float:
     none. It is nothing on a machine with nothing else to do, so there the figure is the wall time.
     """
     source = WikipediaSource(kind="wikipedia", name="wiki", lang="en", paths=(dump.name,))
-    ensure_running()  # a process of multiprocessing's own, which is no worker
     with Waits() as waits:
         started = time.perf_counter()
         ingest(source, dump.parent, data, Execution(workers=workers))
@@ -86,14 +84,13 @@ def ingest_seconds(dump: Path, workers: int, data: Path) -> float:
 
 
 class Waits:
-    """Watches how long this process's main thread, or that of its children, stands in line for a core."""
+    """Watches how long this process's main thread, or those of its workers, stand in line for a core."""
 
     def __init__(self) -> None:
-        self.others = children()
         self.own = waited("self")
         """Of this process, when last looked at."""
         self.alone = 0.0
-        """Seconds waited by this process while it had no children."""
+        """Seconds waited by this process while it had no workers."""
         self.workers: dict[str, float] = {}
         self.done = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
@@ -107,14 +104,15 @@ class Waits:
         self.thread.join()
 
     def watch(self) -> None:
-        """Look again and again, for a child's account ends with it."""
+        """Look again and again, for a worker's account ends with it."""
         while not self.done.wait(SAMPLE_SECONDS):
             self.look()
         self.look()
 
     def look(self) -> None:
         """Read the accounts."""
-        workers = children() - self.others
+        servers = children("self", str(os.getpid()))
+        workers = [worker for server in servers for worker in children(server, server)]
         for process in workers:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 self.workers[process] = waited(process)
@@ -127,9 +125,11 @@ class Waits:
         return self.alone + (statistics.mean(self.workers.values()) if self.workers else 0.0)
 
 
-def children() -> set[str]:
-    """List the processes that the main thread has started."""
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+def children(process: str, thread: str) -> list[str]:
+    """List the processes that a thread has started; workers are those of multiprocessing's server."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process}/task/{thread}/children").read_text().split()
+    return []
 
 
 def waited(process: str) -> float:
