@@ -34,7 +34,12 @@ from lmpipe.train.progress import Progress
 log = logging.getLogger(__name__)
 
 MODEL, TRAINING = "model.safetensors", "training.safetensors"
+FILES = (MODEL, TRAINING, "checkpoint.json")
+"""What a checkpoint's folder holds."""
+
 Which = Literal["latest", "best"]
+POINTERS: tuple[Which, ...] = ("latest", "best")
+"""Files beside the folders, each with the name of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

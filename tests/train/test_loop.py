@@ -19,11 +19,11 @@ from train.token_dataset import LSTM, TRANSFORMER, VOCABULARY, make_documents, s
 from lmpipe.errors import TrainingError
 from lmpipe.settings import Model
 from lmpipe.train import loop, memory
-from lmpipe.train.__main__ import train_alone, training_lock
+from lmpipe.train.__main__ import train_alone
 from lmpipe.train.checkpoint import find_checkpoint, load_training
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
-from lmpipe.train.run import load_run, prepare_run
+from lmpipe.train.run import load_run, prepare_run, training_lock
 
 MANY = replace(
     LSTM, layers=2, embedding=12, weight_drop=0.3, locked=True, dropout_embedding=0.1, activation_penalty=1.0
