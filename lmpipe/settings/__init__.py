@@ -66,8 +66,11 @@ __all__ = [
     "WikipediaSource",
 ]
 
-NOT_OUTPUT = frozenset({"paths", "path", "download", "max_quarantine", "guard", "guard_documents", "quality_model"})
-"""Where the input lies, how it got there and when to stop are not part of an output's identity: its bytes are."""
+NOT_OUTPUT = frozenset(
+    {"paths", "path", "download", "max_quarantine", "guard", "guard_documents", "quality_model", "parallel"}
+)
+"""Where the input lies, how it got there, when to stop and how work is shared out are not part of an output's identity:
+its bytes are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from lmpipe.train.optimizer import learning_rate, weight_decay
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.run import Run
 from lmpipe.train.session import Training, begin, restore, save
+from lmpipe.train.sharding import whole
 from lmpipe.train.validation import sample, validate
 
 log = logging.getLogger(__name__)
@@ -176,8 +177,9 @@ def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
         training.state = None
     loss = backward(training, parallel.my_rows(batch.ids_BS, ranks))
     loss, signum = agree(training, loss)
-    parallel.sum_gradients(training.model.parameters(), ranks)
-    grad_norm = float(clip_grad_norm_(training.model.parameters(), settings.clip))
+    if not training.sharded:  # else they were summed as they were cut
+        parallel.sum_gradients(training.model.parameters(), ranks)
+    grad_norm = float(whole(clip_grad_norm_(training.model.parameters(), settings.clip)))
     lr, num_tokens = learning_rate(settings, step), settings.batch * settings.context
     progress.step += 1
     if finite(training, loss, grad_norm):
