@@ -31,6 +31,7 @@ from lmpipe.settings.sources import (
 )
 from lmpipe.settings.training import (
     EvaluateSettings,
+    LadderSettings,
     TokenizerSettings,
     TokensSettings,
     TrainSettings,
@@ -47,6 +48,7 @@ __all__ = [
     "EvaluationSet",
     "Gutenberg",
     "HttpSettings",
+    "LadderSettings",
     "LocalSource",
     "LstmSettings",
     "Model",
@@ -68,6 +70,7 @@ __all__ = [
 
 NOT_OUTPUT = frozenset(
     {"paths", "path", "download", "max_quarantine", "guard", "guard_documents", "quality_model", "parallel"}
+    | {"keep_trunk"}
 )
 """Where the input lies, how it got there, when to stop and how work is shared out are not part of an output's identity:
 its bytes are."""
@@ -95,3 +98,5 @@ class Recipe:
     tokens: TokensSettings = field(default_factory=TokensSettings)
     train: tuple[TrainSettings, ...] = ()
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+    ladder: LadderSettings | None = None
+    """What `lmpipe ladder` trains; `lmpipe run` leaves it alone."""

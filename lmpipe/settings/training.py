@@ -117,8 +117,27 @@ class TrainSettings:
     """Steps between samples of what the model writes, in samples.jsonl; None for no samples."""
     keep: int = 2
     """Newest checkpoints to keep, beside the one of the best validation."""
+    keep_trunk: bool = False
+    """wsd: keep the checkpoint from which the learning rate falls: a training that is the same but longer can begin
+    there, and has the very weights that it would have had from the start (Hägele et al. 2024, section 3)."""
     threads: int = 2
     """CPU threads; part of the identity, because it changes the order of float sums."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderSettings:
+    """Trainings of several sizes and budgets, and the law that their losses follow."""
+
+    train: str
+    """Name of the [[train]] entry that lends everything but model and steps; its schedule is wsd."""
+    sizes: tuple[Model, ...]
+    """At least three; three exponents and offsets cannot be told from fewer."""
+    budgets: tuple[int, ...]
+    """Tokens of training, rising, at least three; all of one size cost little more than the longest."""
+    compute: tuple[float, ...] = ()
+    """FLOPs for which the best size is foretold; none: 10 and 100 times those of the dearest training here."""
+    resamples: int = 400
+    """Bootstrap resamples of the trainings, for the 95 % intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

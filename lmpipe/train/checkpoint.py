@@ -5,6 +5,7 @@
                                  checkpoint.json        progress, and the sha256 of both
     checkpoints/latest           name of the newest folder, for people and tools
     checkpoints/best             name of the folder with the best validation loss
+    checkpoints/trunk            name of the folder from which the learning rate falls, where it is to be kept
 
 A checkpoint is written into a temporary folder, synced, renamed into place, and only then do the
 pointers move. Resuming trusts neither pointer nor name: it takes the newest folder whose files have
@@ -37,8 +38,8 @@ MODEL, TRAINING = "model.safetensors", "training.safetensors"
 FILES = (MODEL, TRAINING, "checkpoint.json")
 """What a checkpoint's folder holds."""
 
-Which = Literal["latest", "best"]
-POINTERS: tuple[Which, ...] = ("latest", "best")
+Which = Literal["latest", "best", "trunk"]
+POINTERS: tuple[Which, ...] = ("latest", "best", "trunk")
 """Files beside the folders, each with the name of one."""
 
 
@@ -87,14 +88,20 @@ def point(pointer: Path, folder: Path) -> None:
 
 
 def prune(run: Path, keep: int) -> None:
-    """Delete all but the `keep` newest checkpoints and the best one, and what killed saves left behind."""
+    """Delete all but the `keep` newest checkpoints and those with a pointer, and what killed saves left behind."""
     root = run / "checkpoints"
     for leftover in root.glob(".step-*.tmp"):
         shutil.rmtree(leftover)
-    best = (root / "best").read_text(encoding="utf-8").strip() if (root / "best").exists() else ""
+    pointed = {pointed_at(run, which) for which in POINTERS}
     for folder in list(newest_first(run))[keep:]:
-        if folder.name != best:
+        if folder not in pointed:
             shutil.rmtree(folder)
+
+
+def pointed_at(run: Path, which: Which) -> Path | None:
+    """Return the folder that a pointer names, or None without the pointer."""
+    pointer = run / "checkpoints" / which
+    return pointer.parent / pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
 
 
 def newest_first(run: Path) -> Iterator[Path]:
@@ -102,16 +109,16 @@ def newest_first(run: Path) -> Iterator[Path]:
     yield from sorted((run / "checkpoints").glob("step-*"), reverse=True)
 
 
-def find_checkpoint(run: Path, which: Which = "latest") -> Checkpoint | None:
+def find_checkpoint(run: Path, which: Literal["latest", "best"] = "latest") -> Checkpoint | None:
     """Return the newest checkpoint that verifies, or the best; None where there is none.
 
     Damaged ones are named in the log and passed over. Raises TrainingError when the best is asked for and damaged.
     """
-    if which == "best" and (run / "checkpoints" / "best").exists():
-        name = (run / "checkpoints" / "best").read_text(encoding="utf-8").strip()
-        found = read_checkpoint(run / "checkpoints" / name)
+    pointed = pointed_at(run, "best") if which == "best" else None
+    if pointed is not None:
+        found = read_checkpoint(pointed)
         if found is None:
-            raise TrainingError(f"{run / 'checkpoints' / name}: the best checkpoint is damaged. Evaluate the latest.")
+            raise TrainingError(f"{pointed}: the best checkpoint is damaged. Evaluate the latest.")
         return found
     return next((found for folder in newest_first(run) if (found := read_checkpoint(folder)) is not None), None)
 

@@ -27,10 +27,10 @@ from lmpipe.storage import digest, write_json
 from lmpipe.train import metrics as measure
 from lmpipe.train import parallel
 from lmpipe.train.batches import documents_of, make_batch
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, prune
+from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, point, prune
 from lmpipe.train.memory import fit_micro_batch
 from lmpipe.train.metrics import Metrics
-from lmpipe.train.optimizer import learning_rate, weight_decay
+from lmpipe.train.optimizer import learning_rate, trunk_step, weight_decay
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.run import Run
 from lmpipe.train.session import Training, begin, restore, save
@@ -126,7 +126,7 @@ def run_steps(training: Training, logs: Logs | None, checkpoint: Checkpoint | No
             line = sample(training)
             if logs is not None:
                 logs.samples.write(line)
-        if progress.step % settings.save_every == 0 or ending is not None or signum is not None or new_best(training):
+        if progress.step % settings.save_every == 0 or ending is not None or signum is not None or to_keep(training):
             progress.seconds = time.monotonic() - clock
             checkpoint = keep(training, logs) or checkpoint
         if signum is not None and ending is None:
@@ -153,9 +153,15 @@ def why_stop(training: Training) -> str | None:
     return next((name for name, reached in limits.items() if reached), None)
 
 
-def new_best(training: Training) -> bool:
-    """Say whether the weights are the best so far and patience may come back to them."""
-    return training.run.settings.patience is not None and training.progress.best
+def to_keep(training: Training) -> bool:
+    """Say whether these weights are wanted later: the best so far where patience may end the training, or a trunk's."""
+    return (training.run.settings.patience is not None and training.progress.best) or at_trunk(training)
+
+
+def at_trunk(training: Training) -> bool:
+    """Say whether longer trainings are to go on from here."""
+    settings = training.run.settings
+    return settings.keep_trunk and training.progress.step == trunk_step(settings)
 
 
 def write(logs: Logs | None, line: dict[str, Any] | None) -> None:
@@ -266,6 +272,8 @@ def keep(training: Training, logs: Logs | None) -> Checkpoint | None:
         logs.metrics.sync()
     checkpoint = save(training)
     if checkpoint is not None:
+        if at_trunk(training):
+            point(checkpoint.folder.parent / "trunk", checkpoint.folder)
         prune(training.run.folder, training.run.settings.keep)
         log.info("step %d: checkpoint %s", training.progress.step, checkpoint.folder)
     return checkpoint

@@ -147,6 +147,13 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
     return settings.lr * min(warm, settings.lr_end + (1 - settings.lr_end) * height)
 
 
+def trunk_step(settings: TrainSettings) -> int | None:
+    """Return the steps after which wsd's learning rate falls, which longer trainings have in common; or None."""
+    if settings.schedule != "wsd":
+        return None
+    return settings.steps - round(settings.decay * settings.steps)
+
+
 def weight_decay(settings: TrainSettings, step: int) -> float:
     """Return the weight decay of a step, counted from 0."""
     share = 1 - step / settings.steps if settings.weight_decay_schedule == "linear" else 1.0

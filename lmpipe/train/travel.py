@@ -2,7 +2,7 @@
 
     PACKED/README.txt           what to install there, and the one command
     PACKED/run.json, data/      the run, its shards as real copies
-    PACKED/checkpoints/         the newest and the best checkpoint, if the run has any
+    PACKED/checkpoints/         the newest checkpoint and those with a pointer, if the run has any
     PACKED/metrics.jsonl, ...   what a training that goes on adds to
     PACKED/lmpipe/              the code that trains, in the version that prepared the run
 
@@ -23,7 +23,7 @@ import lmpipe
 from lmpipe.dataset import settings_dict
 from lmpipe.errors import TrainingError
 from lmpipe.storage import file_sha256, replacing, storage_errors, sync_folder
-from lmpipe.train.checkpoint import FILES, POINTERS, Checkpoint, find_checkpoint, newest_first, point, prune
+from lmpipe.train.checkpoint import FILES, POINTERS, Checkpoint, find_checkpoint, newest_first, point, pointed_at, prune
 from lmpipe.train.checkpoint import read_checkpoint as read
 from lmpipe.train.run import Run, load_run, training_lock
 
@@ -82,9 +82,11 @@ def baggage(run: Run) -> Iterator[tuple[Path, str]]:
     names += [name for name in LOGS if (run.folder / name).exists()]
     if (run.folder / "result.json").exists():
         names.append("result.json")
-    kept = {found.folder.name for which in POINTERS if (found := find_checkpoint(run.folder, which)) is not None}
+    newest = find_checkpoint(run.folder)
+    pointed = {which: folder for which in POINTERS if (folder := pointed_at(run.folder, which)) is not None}
+    kept = {folder.name for folder in pointed.values() if folder.exists()} | ({newest.folder.name} if newest else set())
     names += [f"checkpoints/{step}/{name}" for step in sorted(kept) for name in FILES]
-    names += [f"checkpoints/{which}" for which in POINTERS if kept and (run.folder / "checkpoints" / which).exists()]
+    names += [f"checkpoints/{which}" for which in pointed]
     yield from ((run.folder / name, name) for name in names)
     package = Path(lmpipe.__file__).parent
     for part in CODE:
@@ -191,16 +193,17 @@ def newer(away: Run, newest: Checkpoint, home: Run, ours: Checkpoint) -> bool:
 
 
 def bring_checkpoints(away: Run, home: Run) -> None:
-    """Copy the good checkpoints that home lacks, oldest first, and move the pointer to the best."""
-    root, pointer = home.folder / "checkpoints", away.folder / "checkpoints" / "best"
+    """Copy the good checkpoints that home lacks, oldest first, and move the pointers to the best and the trunk."""
+    root = home.folder / "checkpoints"
     root.mkdir(exist_ok=True)
     for folder in sorted(newest_first(away.folder)):
         found, here = read(folder), read(root / folder.name) if (root / folder.name).exists() else None
         if found is not None and (here is None or here.sha256 != found.sha256):
             bring_checkpoint(folder, root)
-    best = root / pointer.read_text(encoding="utf-8").strip() if pointer.exists() else root
-    if best in newest_first(home.folder):
-        point(root / "best", best)
+    for which in ("best", "trunk"):
+        pointed = pointed_at(away.folder, which)
+        if pointed is not None and (root / pointed.name) in newest_first(home.folder):
+            point(root / which, root / pointed.name)
 
 
 def bring_checkpoint(folder: Path, root: Path) -> None:

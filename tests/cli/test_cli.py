@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 COMMANDS = [
     "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "tokens",
-    "train", "pack", "collect", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
+    "train", "pack", "collect", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
 ]  # fmt: skip
 
 RECIPE = """
