@@ -69,8 +69,17 @@ __all__ = [
 ]
 
 NOT_OUTPUT = frozenset(
-    {"paths", "path", "download", "max_quarantine", "guard", "guard_documents", "quality_model", "parallel"}
-    | {"keep_trunk"}
+    (
+        "paths",
+        "path",
+        "download",
+        "max_quarantine",
+        "guard",
+        "guard_documents",
+        "quality_model",
+        "parallel",
+        "keep_trunk",
+    )
 )
 """Where the input lies, how it got there, when to stop and how work is shared out are not part of an output's identity:
 its bytes are."""

@@ -101,7 +101,8 @@ class TrainSettings:
     """Compile the Transformer's blocks (torch.compile): worth its minute on a GPU."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Among several processes: each holds the whole model, or a slice of every weight, gradient and moment (FSDP2).
-    No part of the identity: both, and any number of processes, compute one curve, and go on from one another."""
+    No part of the identity: both, with any number of processes, compute the same steps (dropout's masks aside), and
+    each goes on from what another left."""
     recompute: bool = False
     """Compute the activations of blocks again in the backward pass instead of keeping them: a third more work, a
     fraction of the memory; the same bits."""

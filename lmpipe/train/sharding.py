@@ -1,12 +1,15 @@
 """Fully sharded training (FSDP2): each process keeps a slice of every weight, gradient and moment.
 
 A block's weights are gathered just before they are used and given back right after, so that memory holds one block
-and the slices, and not the model times the number of processes (Rajbhandari et al. 2020, section 5.3, "ZeRO" 3).
+and the slices, and not the model times the number of processes (Rajbhandari et al. 2020, section 5.3, "ZeRO" 3). An
+LSTM, which has no blocks, is gathered as a whole; only its gradients and moments stay cut.
 Gradients are summed as they are cut into slices again: the step is that of one process, up to float rounding.
 A spread weight is a DTensor: arithmetic by element works on its slices as it stands, and what needs a whole
 matrix (Muon, a checkpoint) asks for it with `whole`. torch imports its compiler for all this, seconds that other
 trainings do not pay: hence the imports inside the functions.
 """
+
+import warnings
 
 from torch import Tensor, nn
 
@@ -25,6 +28,8 @@ def shard(model: LanguageModel, ranks: Ranks) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
+    # It warns of work in place on a block's output, of which there is none here.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(ranks.device.type, (ranks.size,))
     blocks = list(model.blocks) if isinstance(model, Transformer) else []
     for part in (*blocks, model):

@@ -40,7 +40,7 @@ README = """\
 
 Install (Python 3.11 or newer; Linux):
 
-    pip install 'torch>=2.11,<=2.13.0' 'pyarrow>=26,<27' 'safetensors>=0.8,<0.9' numpy
+    pip install 'torch>=2.11,<=2.13.0' 'pyarrow>=26,<27' 'safetensors>=0.8,<0.9' 'numpy>=2'
 
 Train, in this folder; after any stop the same command goes on from the newest checkpoint:
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.run import load_run, prepare_run
 from lmpipe.train.travel import collect, pack
+from tests.conftest import ROOT
 
 ALONE = Ranks(rank=0, size=1, device=torch.device("cpu"))
 
@@ -72,6 +74,14 @@ def test_packed_run_trains_with_four_packages_and_comes_home(tmp_path: Path) -> 
     assert (run / "checkpoints/latest").read_text() == "step-00000040\n"
     scored = evaluate(run, EvaluateSettings(context=16, batch=4), tmp_path / "data", Execution())
     assert scored.counts["documents"] == 17
+
+
+def test_readme_asks_for_the_versions_that_we_test_with(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    text = (pack(trained(tmp_path, 0), tmp_path / "packed") / "README.txt").read_text()
+    wanted = [line for line in project if re.match("(torch|pyarrow|safetensors|numpy)[<>]", line)]
+    assert len(wanted) == 4
+    assert all(f"'{line}'" in text for line in wanted)
 
 
 def test_tar_holds_the_same_files_as_the_folder(tmp_path: Path) -> None:
