@@ -47,6 +47,9 @@ Train, in this folder; after any stop the same command goes on from the newest c
     python -m lmpipe.train .
     python -m torch.distributed.run --standalone --nproc-per-node 8 -m lmpipe.train .    # on 8 GPUs
 
+A model that does not fit on one GPU is spread over them with "parallel": "fsdp" among the settings in run.json; the
+run stays the same run.
+
 Bring it home: copy this folder back, then, on the machine that packed it,
 
     lmpipe collect FOLDER --data DATA

@@ -3,6 +3,8 @@
 Shape letters: B rows, S context + 1, T context, V vocabulary.
 """
 
+import math
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +36,7 @@ def validate(training: Training) -> dict[str, Any] | None:
     if not tokens:
         return None
     loss = float(parallel.sum_values(total, training.ranks)) / tokens
-    progress.valid_losses.append(loss)
+    progress.valid_losses.append(loss if math.isfinite(loss) else sys.float_info.max)  # JSON has no infinity
     progress.valid_step = progress.step
     if settings.average == "asgd" and progress.averaged_since is None and progress.stalled(settings.stalled):
         progress.averaged_since = progress.step
@@ -42,7 +44,7 @@ def validate(training: Training) -> dict[str, Any] | None:
         "step": progress.step,
         "epoch": (progress.step - 1) * settings.batch // num_rows(training.train, settings.context),
         "split": "valid",
-        "loss": loss,
+        "loss": loss if math.isfinite(loss) else None,
         "tokens": progress.step * settings.batch * settings.context,
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -94,7 +96,7 @@ def carried_loss(training: Training) -> tuple[Tensor, int]:
 def sample(training: Training) -> dict[str, Any]:
     """Draw ids from behind an end-of-text token; what runs the training decodes them for people.
 
-    They are SAMPLE_TOKENS, or as many as the model has learned positions for.
+    They are SAMPLE_TOKENS, or as many as the model has learned positions for, or finite logits.
     """
     settings, progress = training.run.settings, training.progress
     generator = torch.Generator(training.ranks.device).manual_seed(int(digest([settings.seed, "sample"])[:15], 16))
@@ -104,6 +106,9 @@ def sample(training: Training) -> dict[str, Any]:
         for _ in range(min(SAMPLE_TOKENS, getattr(settings.model, "positions", None) or SAMPLE_TOKENS)):
             ids_BT = torch.tensor([ids[-1:]], device=training.ranks.device)
             logits_BV, state = training.model.next_logits(ids_BT, state)
-            ids.append(int(torch.multinomial(logits_BV[0].softmax(-1), 1, generator=generator)))
+            chances_V = logits_BV[0].softmax(-1)
+            if not chances_V.isfinite().all():  # the training will find out too, and say so
+                break
+            ids.append(int(torch.multinomial(chances_V, 1, generator=generator)))
     training.model.train()
     return {"step": progress.step, "ids": ids[1:]}

@@ -175,6 +175,17 @@ def test_training_stops_when_the_loss_is_not_finite(tmp_path: Path) -> None:
     assert not (run / "result.json").exists()
 
 
+def test_validation_and_sample_of_weights_that_blew_up_are_told_and_not_fatal(tmp_path: Path) -> None:
+    model = replace(TRANSFORMER, zero_init=False, norm="layer", qk_norm=False, logit_cap=None)
+    run = prepared(tmp_path, model, lr=1e36, clip=1e36, optimizer="sgd", warmup=0, steps=1, sample_every=1)
+    train(load_run(run), ALONE, never)
+    assert [(line["split"], line["loss"] is None) for line in metrics_of(run)] == [("train", False), ("valid", True)]
+    assert json.loads((run / "samples.jsonl").read_text())["ids"] == []
+    result = load_run(run).result
+    assert result is not None
+    assert result["valid_loss"] is None
+
+
 def test_training_goes_without_validation_when_there_is_no_valid_split(tmp_path: Path) -> None:
     tokens = tokens_dataset(tmp_path, {"train": [make_documents(30, 1)]})
     run = prepare_run(tokens, small_settings(steps=4), "demo", tmp_path)

@@ -15,7 +15,10 @@ import pytest
 import torch
 from train.processes import metrics_of, weights_of
 from train.token_dataset import small_settings, tokens_dataset
+from typer.testing import CliRunner
 
+from lmpipe import warehouse
+from lmpipe.cli import app
 from lmpipe.dataset import Execution
 from lmpipe.errors import TrainingError
 from lmpipe.evaluate.perplexity import evaluate
@@ -161,3 +164,13 @@ def test_collect_refuses_a_run_without_a_checkpoint(tmp_path: Path) -> None:
     packed = pack(trained(tmp_path, 0), tmp_path / "packed")
     with pytest.raises(TrainingError, match="no usable checkpoint to bring home"):
         collect(packed, tmp_path)
+
+
+def test_commands_pack_collect_and_record(tmp_path: Path) -> None:
+    run = trained(tmp_path / "data", 6)
+    packed, data = str(tmp_path / "packed"), str(tmp_path / "data")
+    assert CliRunner().invoke(app, ["pack", str(run), "--out", packed]).stdout == f"{packed}\n"
+    assert CliRunner().invoke(app, ["collect", packed, "--data", data]).stdout == f"{run}\n"
+    sql = "select name, max(step) as step from checkpoints join trainings using (run) group by name"
+    rows = warehouse.query(tmp_path / "data/warehouse", sql)
+    assert rows.to_pylist() == [{"name": "demo-tiny", "step": 6}]
