@@ -57,6 +57,7 @@ def train(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
     checkpoint = find_checkpoint(run.folder)
     if checkpoint is not None:
         restore(training, checkpoint)
+        mark_trunk(training, checkpoint)  # a kill may have come just before
     parallel.wait_for_all(ranks)  # nobody may still read a checkpoint that the first process is about to prune
     training.micro_batch = fit_micro_batch(training, lambda rows: backward(training, first_rows(training, rows)))
     announce(training)
@@ -162,6 +163,12 @@ def at_trunk(training: Training) -> bool:
     """Say whether longer trainings are to go on from here."""
     settings = training.run.settings
     return settings.keep_trunk and training.progress.step == trunk_step(settings)
+
+
+def mark_trunk(training: Training, checkpoint: Checkpoint) -> None:
+    """Let the pointer `trunk` name the checkpoint from which the learning rate falls."""
+    if at_trunk(training) and training.ranks.first:
+        point(checkpoint.folder.parent / "trunk", checkpoint.folder)
 
 
 def write(logs: Logs | None, line: dict[str, Any] | None) -> None:
@@ -272,8 +279,7 @@ def keep(training: Training, logs: Logs | None) -> Checkpoint | None:
         logs.metrics.sync()
     checkpoint = save(training)
     if checkpoint is not None:
-        if at_trunk(training):
-            point(checkpoint.folder.parent / "trunk", checkpoint.folder)
+        mark_trunk(training, checkpoint)
         prune(training.run.folder, training.run.settings.keep)
         log.info("step %d: checkpoint %s", training.progress.step, checkpoint.folder)
     return checkpoint

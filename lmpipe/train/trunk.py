@@ -11,7 +11,7 @@ from lmpipe.dataset import settings_dict
 from lmpipe.errors import TrainingError
 from lmpipe.storage import replacing, storage_errors
 from lmpipe.train.checkpoint import FILES, newest_first, point, pointed_at, read_checkpoint
-from lmpipe.train.run import Run, training_lock
+from lmpipe.train.run import Run, link, training_lock
 
 LOGS = ("metrics.jsonl", "samples.jsonl")
 """What a training that goes on takes up to its step and adds to."""
@@ -39,8 +39,7 @@ def branch(trunk: Run, run: Run) -> bool:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for name in FILES:
-            with replacing(temporary / name) as part:
-                shutil.copyfile(pointed / name, part)
+            link(pointed / name, temporary / name)
         temporary.rename(root / pointed.name)
         point(root / "latest", root / pointed.name)
     return True

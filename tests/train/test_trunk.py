@@ -1,5 +1,6 @@
 """A longer training that begins at a shorter one's trunk has the bits of one from the start."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def test_branch_is_the_training_from_the_start_bit_for_bit(tmp_path: Path) -> No
     assert [line["step"] for line in metrics_of(trained(longer).folder) if line["split"] == "train"] == [*range(1, 41)]
     assert weights_of(longer.folder) == weights_of(whole.folder)
     assert metrics_of(longer.folder) == metrics_of(whole.folder)
+
+
+def test_trunk_is_marked_when_a_kill_came_before_its_pointer(tmp_path: Path) -> None:
+    run = prepared(tmp_path, 20, keep_trunk=True)
+    calls = iter(range(1, 100))
+    train(run, ALONE, lambda: signal.SIGTERM if next(calls) == 12 else None)
+    (run.folder / "checkpoints/trunk").unlink()
+    trained(run)
+    assert (run.folder / "checkpoints/trunk").read_text() == "step-00000012\n"
 
 
 def test_branch_is_left_where_the_run_has_begun_or_no_trunk_was_kept(tmp_path: Path) -> None:
