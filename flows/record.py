@@ -5,12 +5,13 @@ from pathlib import Path
 from prefect import task
 
 from lmpipe import warehouse
+from lmpipe.dataset import upstream
 
 
 @task(task_run_name="record datasets")
 def record(data: Path, folders: list[Path]) -> Path:
-    """Enter committed datasets into the warehouse; those that are known already change nothing."""
-    for folder in folders:
+    """Enter committed datasets, and all that they were made from, into the warehouse; what is known changes nothing."""
+    for folder in upstream(folders):
         warehouse.record_dataset(data / "warehouse", folder)
     return data / "warehouse"
 

@@ -294,9 +294,29 @@ def open_dataset(folder: Path) -> Manifest:
 
 def inputs_of(manifest: Manifest, stage: str) -> list[Manifest]:
     """Open the datasets of one stage that `manifest` was made from, in order."""
+    return [open_dataset(folder) for folder in input_folders(manifest) if folder.parent.name == stage]
+
+
+def input_folders(manifest: Manifest) -> list[Path]:
+    """List the folders of the datasets that `manifest` was made from, in order."""
     data = manifest.folder.parent.parent
-    references = [r for r in manifest.inputs if r.get("stage") == stage]
-    return [open_dataset(data / stage / f"{r['name']}-{r['fingerprint'][:8]}") for r in references]
+    references = [reference for reference in manifest.inputs if "stage" in reference]
+    return [data / r["stage"] / f"{r['name']}-{r['fingerprint'][:8]}" for r in references]
+
+
+def upstream(folders: Iterable[Path]) -> list[Path]:
+    """List datasets and all that they were made from, each once and behind its inputs."""
+    found: dict[Path, None] = {}
+
+    def visit(folder: Path) -> None:
+        if folder not in found:
+            for above in input_folders(open_dataset(folder)):
+                visit(above)
+            found[folder] = None
+
+    for folder in folders:
+        visit(folder)
+    return list(found)
 
 
 def made(manifest: Manifest) -> dict[str, Any]:

@@ -159,26 +159,35 @@ def decide(
             made(stage(manifest, data, load_recipe(recipe).profile, execution, recipe.parent))
 
 
-def dedup(recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers = 2) -> None:
+AgainstOption = Annotated[list[str] | None, typer.Option(help="Recipes whose survivors stand; else the recipe's.")]
+
+
+def dedup(
+    recipe: Recipe, decided: Folders, data: Data = DATA, workers: Workers = 2, against: AgainstOption = None
+) -> None:
     """Find exact duplicates over all sources, then near ones if the recipe wants them.
 
     Needs the decided datasets of every source, in the recipe's order.
 
-    Example: lmpipe dedup flows/recipes/demo.toml data/decide/*
+    Example: lmpipe dedup flows/recipes/demo.toml data/decide/* --against base
     """
+    from dataclasses import replace
+
     from lmpipe.curate.dedup import dedup as stage
     from lmpipe.curate.near import candidates, near, sign
     from lmpipe.dataset import open_dataset
     from lmpipe.recipe import load_recipe
 
-    settings = load_recipe(recipe)
+    name, settings = load_recipe(recipe).name, load_recipe(recipe).dedup
+    if against:
+        settings = replace(settings, against=tuple(against))
     manifests = [open_dataset(d) for d in decided]
     with executing("dedup", workers) as execution:
-        found = stage(manifests, settings.name, data, settings.dedup, execution)
-        if settings.dedup.near:
-            signed = [sign(manifest, data, settings.dedup, execution) for manifest in manifests]
-            proposed = candidates(found, signed, data, settings.dedup, execution)
-            found = near(found, signed, proposed, data, settings.dedup, execution)
+        found = stage(manifests, name, data, settings, execution)
+        if settings.near:
+            signed = [sign(manifest, data, settings, execution) for manifest in manifests]
+            proposed = candidates(found, signed, data, settings, execution)
+            found = near(found, signed, proposed, data, settings, execution)
         made(found)
 
 

@@ -7,7 +7,11 @@ The sets are Arrow files mapped into memory, so that a worker can look up any do
 kernel may forget its pages again: memory does not grow with the number of documents.
 """
 
+import mmap
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe.curate.engine import engine, names, rows
-from lmpipe.curate.minhash import jaccard
+from lmpipe.curate.minhash import jaccards
 from lmpipe.curate.shingles import Hashes, shingle_sets
 from lmpipe.curate.standing import Corpus
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
@@ -27,8 +31,8 @@ from lmpipe.storage import replacing
 VERSION = 1
 PAIRS_PER_UNIT = 500_000
 """Pairs that one unit compares: some 20 s."""
-PAIRS_TOGETHER = 4_096
-"""Pairs after which the mapped files are let go, so that what they hold in memory stays small."""
+PAIRS_TOGETHER = 16_384
+"""Pairs after which the kernel is told to forget the mapped pages: some 100 MB of ordinary documents."""
 SHINGLES = pa.schema([("row", pa.int64()), ("shingles", pa.large_list(pa.uint64()))])
 """One row per compared document, in the order of its shard; hashes sorted and distinct."""
 PAIR = ("shard_a", "row_a", "shard_b", "row_b")
@@ -126,45 +130,63 @@ def alike_unit(unit: AlikeUnit, output: UnitOutput) -> None:
     """Compare one part of the pairs."""
     parameters = {"candidates": unit.candidates, "parts": unit.parts, "part": unit.part}
     schema = pa.schema([ALIKE.field(name) for name in PAIR])
+    sets = AllSets(unit.shingles)
     with engine(output.folder) as connection, output.writing("alike", ALIKE) as append:
         for batch in rows(connection, PAIRS, parameters, schema):
             for start in range(0, batch.num_rows, PAIRS_TOGETHER):
                 block = batch.slice(start, PAIRS_TOGETHER)
-                similarities = compare(block, unit.shingles)
+                similarities = compare(block, sets)
+                sets.forget()
                 enough = pa.array(similarities >= unit.similarity)
                 append(pa.record_batch([*block.columns, pa.array(similarities)], schema=ALIKE).filter(enough))
                 output.count("compared", block.num_rows)
                 output.count("alike", enough.true_count)
 
 
-def compare(pairs: pa.RecordBatch, shingles: dict[int, Path]) -> npt.NDArray[np.float64]:
-    """Return the Jaccard similarity of each pair."""
-    shards: dict[int, ShardSets] = {}
-    found = np.empty(pairs.num_rows)
-    for index, (shard_a, row_a, shard_b, row_b) in enumerate(
-        zip(*(column.to_pylist() for column in pairs.columns), strict=True)
-    ):
-        for shard in (shard_a, shard_b):
-            if shard not in shards:
-                shards[shard] = ShardSets(shingles[shard])
-        found[index] = jaccard(shards[shard_a].hashes(row_a), shards[shard_b].hashes(row_b))
-    return found
+def compare(pairs: pa.RecordBatch, sets: "AllSets") -> npt.NDArray[np.float64]:
+    """Return the Jaccard similarity of each pair, comparing the pairs of one first document together."""
+    found = []
+    columns = zip(*(column.to_pylist() for column in pairs.columns), strict=True)
+    for first, members in groupby(columns, key=itemgetter(0, 1)):
+        found.append(jaccards(sets.hashes(*first), [sets.hashes(*pair[2:]) for pair in members]))
+    return np.concatenate(found)
+
+
+class AllSets:
+    """The sets of all compared documents, mapped from the files of their shards."""
+
+    def __init__(self, paths: dict[int, Path]) -> None:
+        self.paths = paths
+        self.shards: dict[int, ShardSets] = {}
+
+    def hashes(self, shard: int, row: int) -> Hashes:
+        """Return the set of a document."""
+        if shard not in self.shards:
+            self.shards[shard] = ShardSets(self.paths[shard])
+        return self.shards[shard].hashes(row)
+
+    def forget(self) -> None:
+        """Let the kernel take the memory of what was read; it is read again when it is asked for."""
+        for shard in self.shards.values():
+            shard.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class ShardSets:
     """The sets of one shard, mapped from its file."""
 
     def __init__(self, path: Path) -> None:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        with path.open("rb") as file:
+            self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.py_buffer(self.mapped))
         batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
-        self.firsts = np.array([batch.column("row")[0].as_py() for batch in batches])
+        self.firsts = [batch.column("row")[0].as_py() for batch in batches]
         self.rows = [batch.column("row").to_numpy() for batch in batches]
         self.offsets = [batch.column("shingles").offsets.to_numpy() for batch in batches]
         self.values: list[Hashes] = [batch.column("shingles").values.to_numpy() for batch in batches]
 
     def hashes(self, row: int) -> Hashes:
         """Return the set of the document in a row."""
-        batch = int(np.searchsorted(self.firsts, row, side="right")) - 1
-        place = int(np.searchsorted(self.rows[batch], row))
+        batch = bisect_right(self.firsts, row) - 1
+        place = bisect_left(self.rows[batch], row)
         start, end = self.offsets[batch][place : place + 2]
         return self.values[batch][start:end]

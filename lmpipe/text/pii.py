@@ -116,17 +116,17 @@ def find_addresses(text: str) -> Iterator[tuple[int, int]]:
     for match in IPV4.finditer(text):
         before = text[max(0, match.start() - CONTEXT_CHARS) : match.start()]
         if not IPV4_BEFORE.search(before) and not IPV4_AFTER.match(text, match.end()) and public_v4(match[0]):
-            yield start_of_address(text, match.start()), match.end()
+            yield start_of_address(text, *match.span()), match.end()
     if IPV6_SIGN.search(text):
         for match in IPV6.finditer(text):
             if public_v6(match[0]):
                 yield match.span()
 
 
-def start_of_address(text: str, start: int) -> int:
+def start_of_address(text: str, start: int, end: int) -> int:
     """Find where the IPv6 address begins whose last part is an IPv4 address, or where that one does."""
     head = IPV6_HEAD.search(text, max(0, start - HEAD_CHARS), start) if text[start - 1 : start] == ":" else None
-    return head.start() if head else start
+    return head.start() if head and parsed_v6(text[head.start() : end]) else start
 
 
 def public_v4(address: str) -> bool:
@@ -139,11 +139,16 @@ def public_v4(address: str) -> bool:
 
 def public_v6(address: str) -> bool:
     """Tell whether an address is a global unicast one that somebody holds."""
+    parsed = parsed_v6(address)
+    return parsed is not None and parsed in GLOBAL_UNICAST and parsed.is_global
+
+
+def parsed_v6(address: str) -> ipaddress.IPv6Address | None:
+    """Read an IPv6 address, or say that it is none."""
     try:
-        parsed = ipaddress.IPv6Address(address)
+        return ipaddress.IPv6Address(address)
     except ValueError:
-        return False
-    return parsed in GLOBAL_UNICAST and parsed.is_global
+        return None
 
 
 FINDERS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {

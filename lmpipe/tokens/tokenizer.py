@@ -58,7 +58,7 @@ def adopt(path: Path, end_of_text: str, recipe: str, data: Path, execution: Exec
     """
     files = tokenizer_files(path)
     text = tokenizer_text(files, end_of_text)
-    end_of_text_id(json.loads(text), end_of_text, path)
+    end_of_text_id(parse_tokenizer(text, path), end_of_text, path)
     inputs = tuple(file_input(file) for file in files)
     settings = {"end_of_text": end_of_text}
     plan = Plan(stage="tokenizer", name=recipe, version=VERSION, settings=settings, inputs=inputs)
@@ -82,9 +82,8 @@ def tokenizer_files(path: Path) -> tuple[Path, ...]:
 def tokenizer_text(files: tuple[Path, ...], end_of_text: str) -> str:
     """Read a tokenizer.json, or make one from a vocabulary and its merges."""
     if len(files) == 1:
-        read_tokenizer(files[0])
-        return files[0].read_text(encoding="utf-8")
-    ids = read_json(files[0])
+        return read_text(files[0])
+    ids = parse_object(read_text(files[0]), files[0])
     merges = read_merges(files[1], ids)
     made = byte_level(models.BPE(vocab=ids, merges=merges))
     if end_of_text in ids:
@@ -96,7 +95,7 @@ def tokenizer_text(files: tuple[Path, ...], end_of_text: str) -> str:
 def read_merges(path: Path, ids: Mapping[str, int]) -> list[tuple[str, str]]:
     """Read a merges file; raises InputError for a line that is no merge of two tokens into a third."""
     merges = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if not line.strip() or (number == 1 and line.startswith("#version")):
             continue
         left, _, right = line.partition(" ")
@@ -180,7 +179,12 @@ def save(text: str, output: UnitOutput) -> None:
 
 def read_tokenizer(path: Path) -> dict[str, Any]:
     """Read a tokenizer.json; raises InputError when it is none."""
-    body = read_json(path)
+    return parse_tokenizer(read_text(path), path)
+
+
+def parse_tokenizer(text: str, path: Path) -> dict[str, Any]:
+    """Parse a tokenizer.json that was read from `path`; raises InputError when it is none."""
+    body = parse_object(text, path)
     if not isinstance(body.get("model"), dict) or "vocab" not in body["model"]:
         raise InputError(
             f"{path}: expected a tokenizer.json with model.vocab. Name a file written by Hugging Face tokenizers."
@@ -188,11 +192,11 @@ def read_tokenizer(path: Path) -> dict[str, Any]:
     return body
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises InputError when it is none."""
+def parse_object(text: str, path: Path) -> dict[str, Any]:
+    """Parse a JSON object; raises InputError when it is none."""
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+        body = json.loads(text)
+    except ValueError as error:
         raise InputError(
             f"{path}: not a tokenizer.json ({error}). Name a file written by Hugging Face tokenizers."
         ) from None
@@ -201,6 +205,16 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path}: expected a tokenizer.json with model.vocab. Name a file written by Hugging Face tokenizers."
         )
     return body
+
+
+def read_text(path: Path) -> str:
+    """Read UTF-8; raises InputError when it is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not a tokenizer.json ({error}). Name a file written by Hugging Face tokenizers."
+        ) from None
 
 
 def token_ids(body: dict[str, Any]) -> dict[str, int]:

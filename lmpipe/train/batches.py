@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from lmpipe.errors import TrainingError
@@ -75,7 +74,7 @@ def make_batch(stream: TokenStream, settings: Rows, step: int) -> Batch:
     return Batch(ids_BS=ids_BS, epoch=step * settings.batch // size, fresh=True)
 
 
-def batch_rows(size: int, settings: Rows, step: int) -> NDArray[np.int64]:
+def batch_rows(size: int, settings: Rows, step: int) -> Tensor:
     """List the rows of a step among the `size` rows of an epoch, in order."""
     if settings.order == "in_order":
         return lane_rows(size, settings.batch, step)
@@ -85,10 +84,10 @@ def batch_rows(size: int, settings: Rows, step: int) -> NDArray[np.int64]:
         block, offset = divmod(index, BLOCK)
         rows.append(permuted_block(size, f"{settings.seed}:{epoch}", block)[offset : offset + end - position])
         position += len(rows[-1])
-    return np.concatenate(rows)
+    return torch.cat(rows)
 
 
-def lane_rows(size: int, batch: int, step: int) -> NDArray[np.int64]:
+def lane_rows(size: int, batch: int, step: int) -> Tensor:
     """List the next row of every lane; rows that fill no lane are left out.
 
     Raises TrainingError when there are more lanes than rows.
@@ -96,15 +95,13 @@ def lane_rows(size: int, batch: int, step: int) -> NDArray[np.int64]:
     length = size // batch
     if length == 0:
         raise TrainingError(f"a batch of {batch} lanes needs as many rows, found {size}. Lower batch or context.")
-    return np.arange(batch) * length + step % length
+    return torch.arange(batch) * length + step % length
 
 
 @lru_cache(maxsize=4)
-def permuted_block(size: int, key: str, block: int) -> NDArray[np.int64]:
+def permuted_block(size: int, key: str, block: int) -> Tensor:
     """Permute one block of an epoch; the next steps read on in it."""
-    rows = permuted(np.arange(block * BLOCK, min(size, (block + 1) * BLOCK)), size, key)
-    rows.flags.writeable = False
-    return rows
+    return permuted(torch.arange(block * BLOCK, min(size, (block + 1) * BLOCK)), size, key)
 
 
 def batch_documents(stream: TokenStream, index: DocumentIndex, settings: Rows, step: int) -> pa.Table:

@@ -7,41 +7,43 @@ key: it needs no secrecy, only the look of a random order, and runs on a whole b
 """
 
 import hashlib
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-Numbers = NDArray[np.uint64]
+from torch import Tensor
 
 ROUNDS = 6
 """Four give a strong pseudo-random permutation (Luby and Rackoff 1988); two more even out tiny domains."""
 
-MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-"""Multipliers of SplitMix64's finaliser."""
+MIX = (0xBF58476D1CE4E5B9 - (1 << 64), 0x94D049BB133111EB - (1 << 64))
+"""Multipliers of SplitMix64's finaliser, as the int64 of the same bits."""
 
 
-def permuted(indexes: NDArray[Any], size: int, key: str) -> NDArray[np.int64]:
-    """Map indexes in range(size) through the permutation of that range which `key` names."""
+def permuted(indexes: Tensor, size: int, key: str) -> Tensor:
+    """Map indexes in range(size), int64, through the permutation of that range which `key` names."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
-    subkeys = np.frombuffer(hashlib.blake2b(key.encode(), digest_size=8 * ROUNDS).digest(), "<u8")
-    values = feistel(indexes.astype(np.uint64), half, subkeys)
-    while (outside := values >= size).any():
+    digest = hashlib.blake2b(key.encode(), digest_size=8 * ROUNDS).digest()
+    subkeys = [int.from_bytes(digest[n : n + 8], "little", signed=True) for n in range(0, len(digest), 8)]
+    values = feistel(indexes, half, subkeys)
+    while bool((outside := values >= size).any()):
         values[outside] = feistel(values[outside], half, subkeys)
-    return values.astype(np.int64)
+    return values
 
 
-def feistel(values: Numbers, half: int, subkeys: Numbers) -> Numbers:
+def feistel(values: Tensor, half: int, subkeys: list[int]) -> Tensor:
     """Permute the integers of 2 * half bits (Luby and Rackoff 1988)."""
-    bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
-    left, right = values >> bits, values & mask
+    mask = (1 << half) - 1
+    left, right = values >> half, values & mask
     for subkey in subkeys:
         left, right = right, left ^ (mixed(right ^ subkey) & mask)
-    return left << bits | right
+    return left << half | right
 
 
-def mixed(values: Numbers) -> Numbers:
+def mixed(values: Tensor) -> Tensor:
     """Mix 64 bits so that each bit of the input reaches each of the output; overflow wraps."""
-    values = (values ^ values >> np.uint64(30)) * MIX[0]
-    values = (values ^ values >> np.uint64(27)) * MIX[1]
-    return values ^ values >> np.uint64(31)
+    values = (values ^ shifted(values, 30)) * MIX[0]
+    values = (values ^ shifted(values, 27)) * MIX[1]
+    return values ^ shifted(values, 31)
+
+
+def shifted(values: Tensor, bits: int) -> Tensor:
+    """Shift right and fill with zeros, which torch does for no signed type."""
+    return values >> bits & (1 << 64 - bits) - 1

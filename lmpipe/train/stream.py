@@ -10,24 +10,21 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from lmpipe.dataset import read_batches
 from lmpipe.errors import TrainingError
-
-Ids = NDArray[np.uint16] | NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenStream:
     """The shards of one split, end to end; nothing is read before it is asked for."""
 
-    shards: tuple[Ids, ...]
-    """Views of the mapped files."""
+    shards: tuple[Tensor, ...]
+    """Views of the mapped files, uint16 or uint32."""
     ends: tuple[int, ...]
     """Position in the stream after the last token of each shard."""
     vocabulary: int
@@ -46,25 +43,23 @@ class TokenStream:
 
         Raises TrainingError for an id outside the vocabulary, which would read foreign memory on a GPU.
         """
-        ids_BS = np.empty((len(starts), length), np.int64)
-        for row, start in enumerate(starts):
-            self.fill(ids_BS[row], start)
-        if ids_BS.size and (largest := int(ids_BS.max())) >= self.vocabulary:
+        ids_BS = torch.stack([self.view(start, length) for start in starts]).to(torch.int64)
+        if ids_BS.numel() and (largest := int(ids_BS.max())) >= self.vocabulary:
             row, place = divmod(int(ids_BS.argmax()), length)
             raise TrainingError(
                 f"token {largest} at position {starts[row] + place} of the stream is outside the vocabulary of"
                 f" {self.vocabulary}. The shards belong to another tokenizer: build the tokens again."
             )
-        return torch.from_numpy(ids_BS)
+        return ids_BS
 
-    def fill(self, row: NDArray[np.int64], start: int) -> None:
-        """Copy the ids from `start` into a row, over the ends of shards."""
-        shard, filled = bisect_right(self.ends, start), 0
-        while filled < len(row):
-            offset = start + filled - (self.ends[shard] - len(self.shards[shard]))
-            part = self.shards[shard][offset : offset + len(row) - filled]
-            row[filled : filled + len(part)] = part
-            filled, shard = filled + len(part), shard + 1
+    def view(self, start: int, length: int) -> Tensor:
+        """Give ids [start, start + length) in the shards' own type: of one shard without a copy."""
+        shard = bisect_right(self.ends, start)
+        offset = start - (self.ends[shard] - len(self.shards[shard]))
+        part = self.shards[shard][offset : offset + length]
+        if len(part) == length:
+            return part
+        return torch.cat([part, self.view(start + len(part), length - len(part))])
 
 
 def open_stream(paths: Sequence[Path], vocabulary: int) -> TokenStream:
@@ -76,12 +71,13 @@ def open_stream(paths: Sequence[Path], vocabulary: int) -> TokenStream:
     return TokenStream(shards, tuple(accumulate(len(shard) for shard in shards)), vocabulary)
 
 
-def map_shard(path: Path) -> Ids:
+def map_shard(path: Path) -> Tensor:
     """Map one shard without copying; the array keeps the mapping alive."""
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        ids: Ids = reader.get_batch(0).column("tokens").to_numpy()
-        return ids
+        batch = reader.get_batch(0)
+        # DLPack and not frombuffer: it takes the read-only mapping without a warning, and its lifetime with it.
+        return from_dlpack(batch.column("tokens"))
     except (pa.ArrowInvalid, KeyError) as error:
         raise TrainingError(f"{path}: expected an Arrow file of `tokens` ({error}). Build the tokens again.") from error
 
@@ -90,8 +86,8 @@ def map_shard(path: Path) -> Ids:
 class DocumentIndex:
     """Where each document of a split lies in the stream."""
 
-    starts_N: NDArray[np.int64]
-    """First position of each document in the stream, rising."""
+    starts_N: Tensor
+    """First position of each document in the stream, int64, rising."""
     documents: pa.Table
     """id, source, lang and length (end of text included) of each, in the same order."""
 
@@ -100,7 +96,8 @@ class DocumentIndex:
 
         Each has document, source, lang, start (of its tokens there, counted from `start`) and tokens (there).
         """
-        first, last = np.searchsorted(self.starts_N, [start, start + length - 1], side="right") - 1
+        bounds = torch.tensor([start, start + length - 1])
+        first, last = (torch.searchsorted(self.starts_N, bounds, right=True) - 1).tolist()
         spans = []
         for row, begin in zip(
             self.documents.slice(first, last - first + 1).to_pylist(),
@@ -118,9 +115,9 @@ class DocumentIndex:
 
 def open_index(stream: TokenStream, paths: Sequence[Path]) -> DocumentIndex:
     """Read the document indexes that belong to the shards of `stream`."""
-    starts, tables = [np.empty(0, np.int64)], []
+    starts, tables = [torch.empty(0, dtype=torch.int64)], []
     for path, end, shard in zip(paths, stream.ends, stream.shards, strict=True):
         for batch in read_batches(path, ["id", "source", "lang", "start", "length"]):
-            starts.append(batch.column("start").to_numpy() + (end - len(shard)))
+            starts.append(from_dlpack(batch.column("start")) + (end - len(shard)))
             tables.append(pa.Table.from_batches([batch]))
-    return DocumentIndex(np.concatenate(starts), pa.concat_tables(tables))
+    return DocumentIndex(torch.cat(starts), pa.concat_tables(tables))

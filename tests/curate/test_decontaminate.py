@@ -22,7 +22,8 @@ from lmpipe.curate.dedup import dedup
 from lmpipe.curate.heldout import heldout
 from lmpipe.curate.split import split
 from lmpipe.dataset import Execution, Manifest, inputs_of
-from lmpipe.errors import GuardError, InputError
+from lmpipe.errors import GuardError, InputError, RecipeError
+from lmpipe.recipe import load_recipe
 from lmpipe.settings import (
     Bounds,
     DecontaminateSettings,
@@ -200,7 +201,7 @@ def test_the_recipes_own_test_documents_are_held_out_too(tmp_path: Path) -> None
 
 def test_no_collision_of_hashes_removes_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ngrams, "mixed", lambda hashes: np.zeros_like(hashes))
-    texts = [filler(1), f"{filler(2)} {first(12)} again"]
+    texts = [filler(1), QUESTION.replace("oranges", "bananas"), f"{filler(2)} {first(12)} again"]
     assert hits(tmp_path, texts, [QUESTION], common=1000) == []
     assert [hit["id"] for hit in hits(tmp_path, [QUESTION], [QUESTION], common=1000)] == ["local:0"]
 
@@ -301,3 +302,62 @@ def test_words_are_cut_as_a_plain_loop_cuts_them(texts: list[str]) -> None:
         apart = re.sub(r"(?<=[^\W_\u4e2d\u6587\u30ab])(?=n['’]t(?![^\W_\u4e2d\u6587\u30ab]|\u0301))", " ", text.lower())
         parts = re.findall("[\u4e2d\u6587\u30ab]|(?:[^\\W_\u4e2d\u6587\u30ab]|\u0301)+", apart)
         assert found == parts
+
+
+SETS = """
+name = "quiz"
+[[sources]]
+kind = "local"
+name = "local"
+paths = ["x.txt"]
+format = "lines"
+[decontaminate]
+{settings}
+[[decontaminate.sets]]
+name = "{name}"
+paths = ["quiz.txt"]
+format = "lines"
+{keys}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"name": "test"}, "a set named 'test' is there already"),
+        ({"keys": 'without = "("'}, "set quiz: without is no regular expression"),
+        ({"keys": "text = []"}, "paths and text must name something"),
+        ({"settings": "words = 0"}, "decontaminate.words is 0; expected at least 1"),
+        ({"settings": "least_share = 3"}, "least_share is 3.0; expected a share"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(tmp_path: Path, changes: dict[str, str], words: str) -> None:
+    path = tmp_path / "quiz.toml"
+    path.write_text(SETS.format(**({"name": "quiz", "keys": "", "settings": ""} | changes)))
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(path)
+
+
+@pytest.mark.slow
+def test_real_benchmarks_can_all_be_named(corpora: Path, tmp_path: Path) -> None:
+    pairs = {"format": "csv", "text": ("sent_more", "sent_less")}
+    blimp = {"format": "jsonl", "members": "data/c*.jsonl", "text": ("sentence_good", "sentence_bad")}
+    brown = {"format": "text", "members": "brown/c[a-r][0-9][0-9]", "without": r"/[^ /\s]+(?=\s|$)"}
+    given_sets: dict[str, tuple[str, int, Row]] = {
+        "lambada": ("benchmarks/lambada_openai.jsonl", 5153, {"format": "jsonl", "text": ("context",)}),
+        "wikitext-2": ("benchmarks/wikitext-2/test.txt", 62, {"format": "wikitext"}),
+        "ptb": ("benchmarks/ptb.zip", 3761, {"format": "lines", "members": "ptb.test.txt"}),
+        "blimp": ("benchmarks/blimp.zip", 8000, blimp),
+        "crows-pairs": ("benchmarks/crows-pairs/crows_pairs_anonymized.csv", 3016, pairs),
+        "brown": ("benchmarks/brown.zip", 500, brown),
+        "multi30k": ("translation/multi30k/test_2016_flickr.en.gz", 1000, {"format": "lines"}),
+    }
+    sets = tuple(
+        EvaluationSet(name=n, paths=(str(corpora / path),), **body) for n, (path, _, body) in given_sets.items()
+    )
+    settings = DecontaminateSettings(sets=sets, own=False)
+    index = heldout(chosen(tmp_path, [filler(1)]), tmp_path, settings, tmp_path, Execution())
+    assert {n: index.counts[f"records.{n}"] for n in given_sets} == {
+        n: number for n, (_, number, _) in given_sets.items()
+    }
+    assert not any(key.startswith("bad.") for key in index.counts)

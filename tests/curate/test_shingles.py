@@ -5,11 +5,11 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmpipe.curate import shingles
-from lmpipe.curate.minhash import jaccard
+from lmpipe.curate.minhash import jaccards
 from lmpipe.curate.shingles import Hashes, fold, shingle_sets
 from lmpipe.settings import DedupSettings
 
@@ -24,13 +24,14 @@ def shingled(text: str, language: str = "en") -> Hashes:
 
 
 def alike(a: str, b: str, language: str = "en") -> float:
-    return jaccard(shingled(a, language), shingled(b, language))
+    return float(jaccards(shingled(a, language), [shingled(b, language)])[0])
 
 
 def words(number: int) -> list[str]:
     return [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(number)]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(TEXTS, LANGUAGES), min_size=1, max_size=6))
 def test_a_set_depends_on_the_text_alone(batch: list[tuple[str, str]]) -> None:
     texts, languages = zip(*batch, strict=True)

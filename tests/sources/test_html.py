@@ -142,6 +142,10 @@ def test_extract_gives_encodable_text_for_any_page(html: str, library: Library) 
 def test_headline_that_repeats_the_title_is_dropped_from_the_text() -> None:
     assert without_headline("A Title\nThe body.", "A Title") == "The body."
     assert without_headline("Another line\nThe body.", "A Title") == "Another line\nThe body."
+    assert (
+        without_headline("A Title\nAda Quill\nThe body.\nAda Quill", "A Title", "Ada Quill") == "The body.\nAda Quill"
+    )
+    assert without_headline("A Title", "A Title") == ""
 
 
 STORY = "The bridge was opened on Monday. " * 20

@@ -28,22 +28,21 @@ TEXTS = [
     for n in range(60)
 ]
 OTHERS = [
-    f"In the other town street {n} had {n * 3} lamps, and nobody that we ever met there had lit more than half of them, "
+    f"In the other town street {n} had {n * 3} lamps, and nobody that we ever met there had lit more than half, "
     "for the oil was dear and the nights were short and full of stars."
     for n in range(40)
 ]
 CHINESE = [
-    f"第{n}扇门没有锁，风住在里面，已经住了{n * 7}个冬天。邻居们说，那一年雪下得很大，谁也没有从那条巷子里走出来过，"
-    "只有一只老猫在屋顶上看着月亮，一直看到天亮，然后慢慢地走下来，在门口坐了很久很久。"
+    f"第{n}扇门没有锁，风住在里面，已经住了{n * 7}个冬天。邻居们说，那一年雪下得很大，谁也没有从那条巷子里"
+    "走出来过，只有一只老猫在屋顶上看着月亮，一直看到天亮，然后慢慢地走下来，在门口坐了很久很久。"
     for n in range(40)
 ]
 
 
 def choose(data: Path, *documents: Manifest) -> Manifest:
     """Choose every document, a fifth of them for the test."""
-    kept = [
-        decide(clean(d, data, CleanSettings(), Execution()), data, ProfileSettings(), Execution()) for d in documents
-    ]
+    cleaned = [clean(manifest, data, CleanSettings(), Execution()) for manifest in documents]
+    kept = [decide(manifest, data, ProfileSettings(), Execution()) for manifest in cleaned]
     duplicates = dedup(kept, "tiny", data, DedupSettings(), Execution())
     return split(duplicates, data, SplitSettings(test=0.2), 1, Execution())
 

@@ -51,8 +51,9 @@ def test_fast_encoder_equals_tokenizers_on_real_english_chinese_and_japanese(
     texts = [
         (corpora / "novels" / "gutenberg" / "pg-metamorphosis.txt").read_text(encoding="utf-8"),
         (corpora / "novels" / "zh" / "红楼梦.txt").read_text(encoding="utf-8")[:100_000],
-        bz2.open(corpora / "wikipedia" / "jawiki-sample.xml.bz2", "rt", encoding="utf-8").read(100_000),
     ]
+    with bz2.open(corpora / "wikipedia" / "jawiki-sample.xml.bz2", "rt", encoding="utf-8") as file:
+        texts.append(file.read(100_000))
     lines = [line for text in texts for line in text.splitlines(keepends=True)[:500]]
     assert_equal_encoders(gpt2, [*texts, *lines])
 
@@ -83,6 +84,7 @@ def test_tokenizer_that_gigatoken_reads_otherwise_is_encoded_by_tokenizers(
     path = learn(choose(tmp_path, ingested(TEXTS)), tmp_path).paths("tokenizer")[0]
     other = gigatoken.Tokenizer.from_json(learn_other(path))
     monkeypatch.setattr(gigatoken.Tokenizer, "from_json", staticmethod(lambda body: other))
+    load_encoder.cache_clear()
     with caplog.at_level("WARNING"):
         ids, _ = load_encoder(path)(["House number"])
     assert "gigatoken gives other ids" in caplog.text

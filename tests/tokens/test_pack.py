@@ -1,5 +1,6 @@
 """Token shards: every kept document once (or as its mixture says), its bytes restorable, in a shuffled order."""
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def test_copies_of_a_document_are_numbered_and_lie_apart(ingested: Ingested, tmp
     rows = index(packed(choose(tmp_path, ingested(TEXTS)), tmp_path, epochs={"local": 2}), "train")
     assert len({(row["id"], row["copy"]) for row in rows}) == len(rows)
     assert {row["copy"] for row in rows} == {0, 1}
-    assert sum(a["id"] == b["id"] for a, b in zip(rows, rows[1:], strict=False)) < 6
+    assert sum(a["id"] == b["id"] for a, b in itertools.pairwise(rows)) < 6
 
 
 def test_weights_are_shares_of_the_training_tokens() -> None:

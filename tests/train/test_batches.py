@@ -1,8 +1,8 @@
 """Batches: every row once an epoch, the same for any number of processes, traceable to documents."""
 
+import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,21 +30,21 @@ def train_ids() -> list[int]:
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 300), st.text(min_size=1, max_size=20))
 def test_permutation_meets_every_index_once(size: int, key: str) -> None:
-    assert sorted(permuted(np.arange(size), size, key).tolist()) == list(range(size))
+    assert sorted(permuted(torch.arange(size), size, key).tolist()) == list(range(size))
 
 
 def test_permutation_differs_when_the_key_does() -> None:
-    orders = [permuted(np.arange(50), 50, key).tolist() for key in ("1:0", "1:1", "2:0")]
+    orders = [permuted(torch.arange(50), 50, key).tolist() for key in ("1:0", "1:1", "2:0")]
     assert orders[0] != orders[1] != orders[2] != orders[0]
 
 
 def test_permutation_of_an_index_stands_alone() -> None:
-    whole = permuted(np.arange(10_000), 10_000, "1:0")
-    assert [permuted(np.array([i]), 10_000, "1:0")[0] for i in (0, 17, 9_999)] == whole[[0, 17, 9_999]].tolist()
+    whole = permuted(torch.arange(10_000), 10_000, "1:0")
+    assert [permuted(torch.tensor([i]), 10_000, "1:0")[0] for i in (0, 17, 9_999)] == whole[[0, 17, 9_999]].tolist()
 
 
 def test_permutation_is_the_one_of_every_release() -> None:
-    assert permuted(np.arange(8), 1_000_003, "1:0").tolist() == [
+    assert permuted(torch.arange(8), 1_000_003, "1:0").tolist() == [
         721660,
         888978,
         691528,
@@ -59,7 +59,7 @@ def test_permutation_is_the_one_of_every_release() -> None:
 def test_small_permutations_are_all_about_as_likely() -> None:
     counts: dict[tuple[int, ...], int] = {}
     for key in range(2400):
-        order = tuple(permuted(np.arange(4), 4, str(key)).tolist())
+        order = tuple(permuted(torch.arange(4), 4, str(key)).tolist())
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 24
     assert 60 < min(counts.values()) < max(counts.values()) < 145  # 100 on average, 10 the standard deviation
@@ -165,18 +165,18 @@ def test_steps_run_over_epochs_and_blocks_without_a_gap(size: int, batch: int, b
     before, batches.BLOCK = batches.BLOCK, block
     batches.permuted_block.cache_clear()
     chosen = small_settings(batch=batch)
-    read = np.concatenate([batches.batch_rows(size, chosen, step) for step in range(12)]).tolist()
+    read = torch.cat([batches.batch_rows(size, chosen, step) for step in range(12)]).tolist()
     batches.BLOCK = before
     batches.permuted_block.cache_clear()
     for epoch in range(len(read) // size):
-        assert read[epoch * size : (epoch + 1) * size] == permuted(np.arange(size), size, f"1:{epoch}").tolist()
+        assert read[epoch * size : (epoch + 1) * size] == permuted(torch.arange(size), size, f"1:{epoch}").tolist()
 
 
 def test_lanes_go_on_where_the_step_before_ended(tmp_path: Path) -> None:
     stream = small_stream(tmp_path)
     chosen, length = small_settings(order="in_order", batch=3), num_rows(stream, 16) // 3
     steps = [make_batch(stream, chosen, step) for step in range(length + 1)]
-    for before, after in zip(steps[: length - 1], steps[1:length], strict=True):
+    for before, after in itertools.pairwise(steps[:length]):
         assert torch.equal(before.ids_BS[:, -1], after.ids_BS[:, 0])
     assert torch.equal(steps[length].ids_BS, steps[0].ids_BS)
     assert [steps[0].epoch, steps[length - 1].epoch, steps[length].epoch] == [0, 0, 1]

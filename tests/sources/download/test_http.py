@@ -26,7 +26,6 @@ from lmpipe.settings import HttpSettings
 from lmpipe.sources.download import connection
 from lmpipe.sources.download.connection import is_public
 from lmpipe.sources.download.http import Client, retry_after
-from lmpipe.sources.download.robots import Robots
 from tests.conftest import ROOT
 from tests.sources.download.server import File, serve
 
@@ -371,35 +370,3 @@ def test_a_killed_transfer_goes_on_in_the_next_process(tmp_path: Path) -> None:
             client.save(server.url + "/f", tmp_path / "f", size=len(BODY), digest=SHA1)
         assert server.requests[-1].headers["range"] == f"bytes={have}-"
     assert (tmp_path / "f").read_bytes() == BODY
-
-
-@pytest.mark.parametrize(
-    ("file", "path", "allowed"),
-    [
-        (File(b"User-agent: *\nDisallow: /private/*.html$\n"), "/private/a.html", False),
-        (File(b"User-agent: *\nDisallow: /private/*.html$\n"), "/private/a.txt", True),
-        (File(b"User-agent: *\nDisallow: /\nAllow: /feeds/\n"), "/feeds/a.xml", True),
-        (File(b"User-agent: lmpipe\nDisallow: /\n"), "/a", False),
-        (File(status=404), "/a", True),
-        (File(failures=[(500, {})] * 9), "/a", False),
-        (File(b"x" * 600_000), "/a", False),
-    ],
-)
-def test_robots_txt_decides(file: File, path: str, allowed: bool) -> None:
-    with serve({"/robots.txt": file}) as server, Client(settings()) as client:
-        robots = Robots(client)
-        assert robots.allows(server.url + path) is allowed
-        assert robots.allows(server.url + path) is allowed
-        assert len({request.path for request in server.requests}) == 1
-
-
-def test_robots_crawl_delay_is_kept() -> None:
-    with (
-        serve({"/robots.txt": b"User-agent: *\nCrawl-delay: 0.3\n", "/a": b"x"}) as server,
-        Client(settings()) as client,
-    ):
-        assert Robots(client).allows(server.url + "/a")
-        for _ in range(2):
-            client.get(server.url + "/a", max_bytes=10)
-        first, second = (request.time for request in server.asked("/a"))
-    assert second - first >= 0.29
