@@ -59,13 +59,13 @@ Bring it home: copy this folder back, then, on the machine that packed it,
 def pack(folder: Path, out: Path) -> Path:
     """Write everything a training needs to `out`: a new folder, or a .tar of one.
 
-    Raises TrainingError when `out` is there already, or a shard is not what run.json says.
+    Raises TrainingError when `out` is there already, a shard is not what run.json says, or the run is being trained.
     """
     run = load_run(folder)
     if out.exists():
         raise TrainingError(f"{out}: is there already. Move it away, or name another place with --out.")
     check_shards(run)
-    with storage_errors(out):
+    with storage_errors(out), training_lock(folder, 0):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_tar(run, out) if out.suffix == ".tar" else write_folder(run, out)
     return out

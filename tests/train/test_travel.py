@@ -25,7 +25,7 @@ from lmpipe.evaluate.perplexity import evaluate
 from lmpipe.settings import EvaluateSettings
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
-from lmpipe.train.run import load_run, prepare_run
+from lmpipe.train.run import load_run, prepare_run, training_lock
 from lmpipe.train.travel import collect, pack
 from tests.conftest import ROOT
 
@@ -115,6 +115,17 @@ def test_pack_leaves_nothing_half_done(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="there: is there already"):
         pack(run, tmp_path / "there")
     assert not list(tmp_path.glob("*packed*"))
+
+
+def test_run_that_is_being_trained_stays(tmp_path: Path) -> None:
+    run = trained(tmp_path / "data", 6)
+    packed = pack(run, tmp_path / "packed")
+    with training_lock(run, 0):
+        with pytest.raises(TrainingError, match="another process is training this run"):
+            pack(run, tmp_path / "again")
+        with pytest.raises(TrainingError, match="another process is training this run"):
+            collect(packed, tmp_path / "data")
+    assert not (tmp_path / "again").exists()
 
 
 def test_collect_refuses_a_run_that_is_not_ours(tmp_path: Path) -> None:
