@@ -6,6 +6,7 @@ an unknown key is refused with the nearest spelling, a wrong type with the type 
 
 import dataclasses
 import difflib
+import itertools
 import os
 import re
 import tomllib
@@ -15,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from lmpipe.errors import InputError, RecipeError
-from lmpipe.settings import DecontaminateSettings, EvaluationSet, LstmSettings, Recipe, Source, TrainSettings
+from lmpipe.settings import (
+    DecontaminateSettings,
+    EvaluationSet,
+    LadderSettings,
+    LstmSettings,
+    Recipe,
+    Source,
+    TrainSettings,
+)
 from lmpipe.settings.models import PRESETS
 
 
@@ -208,6 +217,8 @@ def check_ranges(recipe: Recipe, where: str) -> None:
         )
     for t in recipe.train:
         check_training(t, f"{where}: train.{t.name}")
+    if recipe.ladder is not None:
+        check_ladder(recipe.ladder, recipe.train, f"{where}: ladder")
 
 
 def check_training(training: TrainSettings, where: str) -> None:
@@ -223,6 +234,32 @@ def check_training(training: TrainSettings, where: str) -> None:
         raise RecipeError(
             f"{where}: context {training.context} is longer than model.positions {model.positions}. Shorten it."
         )
+
+
+def check_ladder(ladder: LadderSettings, trainings: tuple[TrainSettings, ...], where: str) -> None:
+    """Refuse a ladder whose trainings could not share a trunk, or tell no law."""
+    base = next((t for t in trainings if t.name == ladder.train), None)
+    if base is None:
+        hint = nearest(ladder.train, (t.name for t in trainings))
+        raise RecipeError(f"{where}.train: no [[train]] is named '{ladder.train}'{hint}.")
+    if base.schedule != "wsd" or base.weight_decay_schedule != "constant" or not 0 < base.decay < 1:
+        raise RecipeError(
+            f"{where}: trainings of one size share their beginning only with schedule = 'wsd', 0 < decay < 1 and a"
+            f" constant weight decay. Set them in train.{base.name}."
+        )
+    if len(ladder.sizes) < 3 or len(ladder.budgets) < 3:
+        raise RecipeError(
+            f"{where}: expected three sizes and three budgets or more, found {len(ladder.sizes)} and"
+            f" {len(ladder.budgets)}; fewer tell no law. Add some."
+        )
+    steps = [budget // (base.batch * base.context) for budget in ladder.budgets]
+    if steps[0] < 2 or any(later <= earlier for earlier, later in itertools.pairwise(steps)):
+        raise RecipeError(
+            f"{where}.budgets {list(ladder.budgets)} come to {steps} steps of {base.batch * base.context} tokens;"
+            " expected rising numbers from 2 on. Spread the budgets."
+        )
+    for number, model in enumerate(ladder.sizes):
+        check_training(dataclasses.replace(base, model=model), f"{where}.sizes[{number}]")
 
 
 def source_files(source: Source | EvaluationSet, base: Path) -> list[Path]:

@@ -134,7 +134,8 @@ def test_a_migration_changed_after_it_was_applied_is_refused(tmp_path, monkeypat
     changed = tmp_path / "001_start.sql"
     changed.write_text("create table datasets (dataset varchar)")
     real = migrate.sql_files
-    monkeypatch.setattr(migrate, "sql_files", lambda kind: [changed] if kind == "migrations" else real(kind))
+    later = [path for path in real("migrations") if path.name != changed.name]
+    monkeypatch.setattr(migrate, "sql_files", lambda kind: [changed, *later] if kind == "migrations" else real(kind))
     with (
         pytest.raises(WarehouseError, match=r"001_start\.sql: changed after it was applied"),
         warehouse.write(tmp_path),

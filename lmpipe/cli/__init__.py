@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, feeds, look, run, stages
+from lmpipe.cli import curate, dumps, feeds, look, move, run, stages
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 run.add_to(app)
 stages.add_to(app)
+move.add_to(app)
 dumps.add_to(app)
 feeds.add_to(app)
 curate.add_to(app)

@@ -20,6 +20,7 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Prefect's l
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command()(run)
+    app.command()(ladder)
 
 
 def run(
@@ -36,6 +37,41 @@ def run(
 
     Example: lmpipe run flows/recipes/demo.toml --data data/demo --server
     """
+    url = set_up(recipe, data, server, keep, verbose)
+    outcome = run_pipeline(recipe, data, workers)
+    from lmpipe.cli.summary import print_summary
+
+    print_summary(data, outcome, url if keep else None)
+
+
+def ladder(
+    recipe: Recipe,
+    data: Data = DATA,
+    workers: Workers = 2,
+    server: ServerOption = False,
+    keep: KeepOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train the sizes and budgets of a recipe's [ladder], fit their scaling law and foretell the best size.
+
+    Needs the recipe's input files and its table [ladder]; what is finished is not done again.
+
+    Example: lmpipe ladder recipe.toml --data data/demo
+    """
+    set_up(recipe, data, server, keep, verbose)
+    from flows.ladder import ladder as flow
+    from lmpipe.cli.tables import print_rows
+    from lmpipe.report import ladder_rows
+    from lmpipe.warehouse import PUBLISHED
+
+    print(flow(recipe.resolve(), data.resolve(), workers))
+    print_rows("Scaling laws", ladder_rows(data / "warehouse" / PUBLISHED))
+
+
+def set_up(recipe: Path, data: Path, server: bool, keep: bool, verbose: bool) -> str | None:
+    """Prepare this process to run a flow; return the URL of the server that was started."""
+    import logging
+
     from lmpipe.recipe import load_recipe
     from lmpipe.storage import storage_errors
 
@@ -44,15 +80,13 @@ def run(
         data.mkdir(parents=True, exist_ok=True)
     quiet_prefect(data, verbose)
     atexit.register(silence_leak_report)
-    url = None
-    if server:
-        from flows.server import start_server
+    logging.getLogger("lmpipe").setLevel(logging.INFO)
+    if not server:
+        return None
+    from flows.server import start_server
 
-        url = os.environ["PREFECT_API_URL"] = start_server(data / ".prefect", keep=keep)
-    outcome = run_pipeline(recipe, data, workers)
-    from lmpipe.cli.summary import print_summary
-
-    print_summary(data, outcome, url if keep else None)
+    os.environ["PREFECT_API_URL"] = start_server(data / ".prefect", keep=keep)
+    return os.environ["PREFECT_API_URL"]
 
 
 def silence_leak_report() -> None:
@@ -74,9 +108,6 @@ def quiet_prefect(data: Path, verbose: bool) -> None:
 
 def run_pipeline(recipe: Path, data: Path, workers: int) -> "Outcome":
     """Start the flow in this process; Prefect is imported here and nowhere else in the library."""
-    import logging
-
     from flows.pipeline import pipeline
 
-    logging.getLogger("lmpipe").setLevel(logging.INFO)
     return pipeline(recipe.resolve(), data.resolve(), workers)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Register the commands, in the order of the way."""
     before = (download, ingest, clean, decide, dedup, passages, split, decontaminate)
-    for command in (*before, tokenizer, encode, pack, train, evaluate, record):
+    for command in (*before, tokenizer, encode, tokens, train, evaluate, record):
         app.command()(command)
 
 
@@ -287,12 +287,12 @@ def encode(chosen: Folder, learnt: Folder, data: Data = DATA, workers: Workers =
         made(stage(open_dataset(chosen), open_dataset(learnt), data, execution))
 
 
-def pack(recipe: Recipe, encoded: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+def tokens(recipe: Recipe, encoded: Folder, data: Data = DATA, workers: Workers = 2) -> None:
     """Shuffle documents over all sources and pack them into token shards.
 
     Needs the encoded dataset.
 
-    Example: lmpipe pack flows/recipes/demo.toml data/encode/demo-*
+    Example: lmpipe tokens flows/recipes/demo.toml data/encode/demo-*
     """
     from lmpipe.dataset import open_dataset
     from lmpipe.recipe import load_recipe

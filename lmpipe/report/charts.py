@@ -170,6 +170,36 @@ def loss_chart(rows: Rows, palette: Palette) -> Spec:
     )
 
 
+def ladder_chart(rows: Rows) -> Spec:
+    """Show loss by tokens for each size: points as measured, lines as the law has it."""
+    labels = {row["parameters"]: f"{row['parameters'] / 1e6:.3g} M" for row in rows}
+    log = {"type": "log", "nice": False}
+    return spec(
+        [
+            {"size": labels[row["parameters"]]} | {key: row[key] for key in ("tokens", "loss", "foretold")}
+            for row in rows
+        ],
+        height=240,
+        encoding={
+            "x": {"field": "tokens", "type": "quantitative", "scale": log, "axis": {"format": "~s", "tickCount": 5}},
+            "color": colours("size", run_colours(labels.values())),
+        },
+        layer=[
+            {"mark": mark, "encoding": {"y": loss_axis(field)}}
+            for mark, field in (
+                ({"type": "line", "strokeWidth": 1.5}, "foretold"),
+                ({"type": "point", "filled": True, "size": 50, "opacity": 1}, "loss"),
+            )
+        ],
+    )
+
+
+def loss_axis(field: str) -> Spec:
+    """Lay out a loss on a logarithmic scale, on which a power law is straight."""
+    scale = {"type": "log", "nice": False}
+    return {"field": field, "type": "quantitative", "title": "loss (nats per token)", "scale": scale}
+
+
 def spec(rows: Rows, **body: Any) -> Spec:
     """Complete a chart with what all have in common."""
     return {
@@ -218,6 +248,18 @@ def svg(chart: Spec) -> str:
     """Draw a chart as SVG text."""
     text: str = vl_convert.vegalite_to_svg(chart, vl_version=VEGA_LITE)
     return text
+
+
+def ladder_png(results: Path, ladder: str) -> bytes:
+    """Draw the newest ladder of a name as a PNG on white.
+
+    Raises WarehouseError when there is none.
+    """
+    rows = [row for row in ask(results, "ladder_points") if row["ladder"] == ladder]
+    if not rows:
+        raise WarehouseError(f"{results}: no ladder '{ladder}'. Run `lmpipe ladder` on its recipe first.")
+    picture: bytes = vl_convert.vegalite_to_png(ladder_chart(rows) | {"background": "white"}, vl_version=VEGA_LITE)
+    return picture
 
 
 def loss_curve_png(results: Path, run: str) -> bytes:

@@ -63,6 +63,7 @@ def build_report(results: Path, out: Path) -> Path:
         section("holes", "Holes in Wikipedia's text", holes(results)),
         section("tokens", "Tokens per source", tokens(results)),
         section("loss", "Loss curves", loss(curves, palette)),
+        section("scaling", "Scaling laws", scaling(results)),
         section("lineage", "Where the best number comes from", lineage(results, scores)),
         section("datasets", "Datasets", datasets(results)),
     ]
@@ -110,7 +111,7 @@ def header(results: Path) -> str:
         "Documents scored": rows.whole(found["documents_scored"]),
     }
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-    places = ("perplexity", "funnel", "holes", "tokens", "loss", "lineage", "datasets")
+    places = ("perplexity", "funnel", "holes", "tokens", "loss", "scaling", "lineage", "datasets")
     links = "".join(f'<a href="#{place}">{place}</a>' for place in places)
     return f'<header><h1>lmpipe report</h1><dl class="facts">{items}</dl><nav>{links}</nav></header>'
 
@@ -188,6 +189,25 @@ def loss(curves: charts.Rows, palette: charts.Palette) -> str:
     return figure(
         charts.loss_chart(curves, palette), "Loss by step: training as a line, validation dashed", table
     ) + tabulate(table)
+
+
+def scaling(results: Path) -> str:
+    """Show what the trainings of the newest ladders came to, and the law that they follow."""
+    points = rows.ask(results, "ladder_points")
+    if not points:
+        return note("No ladder yet.")
+    table = rows.ladder_rows(results)
+    parts = [
+        figure(charts.ladder_chart(list(group)), f"Ladder {name}: loss by tokens, measured and by the law", table)
+        for name, group in itertools.groupby(points, key=lambda row: row["ladder"])
+    ]
+    return (
+        note(
+            "L = E + A / N^alpha + B / D^beta for N parameters and D tokens (Hoffmann et al. 2022); intervals hold"
+            " 95 % of resampled trainings. Far outside the trainings a law foretells little."
+        )
+        + f'<div class="charts">{"".join(parts)}</div>{tabulate(table)}'
+    )
 
 
 def lineage(results: Path, scores: charts.Rows) -> str:

@@ -115,6 +115,20 @@ def hole_rows(results: Path) -> list[dict[str, str]]:
     ]
 
 
+def ladder_rows(results: Path) -> list[dict[str, str]]:
+    """Give the laws of the newest ladders and what they foretell as text, with 95 % intervals."""
+    return [
+        {
+            "ladder": row["ladder"],
+            "quantity": row["quantity"].replace("best_", "best "),
+            "at FLOPs": "" if row["compute"] is None else f"{row['compute']:.3g}",
+            "value": UNKNOWN if row["value"] is None else f"{row['value']:.4g}",
+            "95 %": UNKNOWN if None in (row["low"], row["high"]) else f"{row['low']:.4g} to {row['high']:.4g}",
+        }
+        for row in ask(results, "ladder_fits")
+    ]
+
+
 def lineage_rows(results: Path, evaluation: str) -> list[dict[str, str]]:
     """Give what an evaluation was made from as text, raw files first."""
     found = ask(results, "where_from", {"id": evaluation})

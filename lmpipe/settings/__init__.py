@@ -31,6 +31,7 @@ from lmpipe.settings.sources import (
 )
 from lmpipe.settings.training import (
     EvaluateSettings,
+    LadderSettings,
     TokenizerSettings,
     TokensSettings,
     TrainSettings,
@@ -47,6 +48,7 @@ __all__ = [
     "EvaluationSet",
     "Gutenberg",
     "HttpSettings",
+    "LadderSettings",
     "LocalSource",
     "LstmSettings",
     "Model",
@@ -66,8 +68,21 @@ __all__ = [
     "WikipediaSource",
 ]
 
-NOT_OUTPUT = frozenset({"paths", "path", "download", "max_quarantine", "guard", "guard_documents", "quality_model"})
-"""Where the input lies, how it got there and when to stop are not part of an output's identity: its bytes are."""
+NOT_OUTPUT = frozenset(
+    (
+        "paths",
+        "path",
+        "download",
+        "max_quarantine",
+        "guard",
+        "guard_documents",
+        "quality_model",
+        "parallel",
+        "keep_trunk",
+    )
+)
+"""Where the input lies, how it got there, when to stop and how work is shared out are not part of an output's identity:
+its bytes are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +107,5 @@ class Recipe:
     tokens: TokensSettings = field(default_factory=TokensSettings)
     train: tuple[TrainSettings, ...] = ()
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+    ladder: LadderSettings | None = None
+    """What `lmpipe ladder` trains; `lmpipe run` leaves it alone."""

@@ -99,6 +99,10 @@ class TrainSettings:
     """Of activations and products; weights, loss and averages stay fp32."""
     compile: bool = False
     """Compile the Transformer's blocks (torch.compile): worth its minute on a GPU."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """Among several processes: each holds the whole model, or a slice of every weight, gradient and moment (FSDP2).
+    No part of the identity: both, with any number of processes, compute the same steps (dropout's masks aside), and
+    each goes on from what another left."""
     recompute: bool = False
     """Compute the activations of blocks again in the backward pass instead of keeping them: a third more work, a
     fraction of the memory; the same bits."""
@@ -114,8 +118,27 @@ class TrainSettings:
     """Steps between samples of what the model writes, in samples.jsonl; None for no samples."""
     keep: int = 2
     """Newest checkpoints to keep, beside the one of the best validation."""
+    keep_trunk: bool = False
+    """wsd: keep the checkpoint from which the learning rate falls: a training that is the same but longer can begin
+    there, and has the very weights that it would have had from the start (Hägele et al. 2024, section 3)."""
     threads: int = 2
     """CPU threads; part of the identity, because it changes the order of float sums."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LadderSettings:
+    """Trainings of several sizes and budgets, and the law that their losses follow."""
+
+    train: str
+    """Name of the [[train]] entry that lends everything but model and steps; its schedule is wsd."""
+    sizes: tuple[Model, ...]
+    """At least three; three exponents and offsets cannot be told from fewer."""
+    budgets: tuple[int, ...]
+    """Tokens of training, rising, at least three; all of one size cost little more than the longest."""
+    compute: tuple[float, ...] = ()
+    """FLOPs for which the best size is foretold; none: 10 and 100 times those of the dearest training here."""
+    resamples: int = 400
+    """Bootstrap resamples of the trainings, for the 95 % intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

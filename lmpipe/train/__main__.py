@@ -9,22 +9,20 @@ or 130 (SIGINT) stopped by the signal after saving a checkpoint: the same comman
 
 import argparse
 import contextlib
-import fcntl
 import logging
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from lmpipe.errors import LmpipeError, TrainingError
+from lmpipe.errors import LmpipeError
 from lmpipe.storage import storage_errors
 from lmpipe.train import parallel
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
-from lmpipe.train.run import Run, load_run
+from lmpipe.train.run import Run, load_run, training_lock
 
 log = logging.getLogger(__name__)
 
@@ -87,30 +85,6 @@ def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int |
             log.info("%s: already finished, nothing to do", run.name)
             return None
         return train(run, ranks, stop)
-
-
-@contextlib.contextmanager
-def training_lock(folder: Path, patience: float) -> Iterator[None]:
-    """Hold the run's lock; the kernel frees that of a killed process.
-
-    Raises TrainingError when another process still holds it after `patience` seconds.
-    """
-    with (folder / ".training.lock").open("w") as file:
-        give_up = time.monotonic() + patience
-        while not try_lock(file.fileno()):
-            if time.monotonic() > give_up:
-                raise TrainingError(f"{folder}: another process is training this run. Wait for it, or stop it.")
-            time.sleep(0.1)
-        yield
-
-
-def try_lock(handle: int) -> bool:
-    """Lock an open file unless another process has done so."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

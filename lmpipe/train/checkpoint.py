@@ -5,6 +5,7 @@
                                  checkpoint.json        progress, and the sha256 of both
     checkpoints/latest           name of the newest folder, for people and tools
     checkpoints/best             name of the folder with the best validation loss
+    checkpoints/trunk            name of the folder from which the learning rate falls, where it is to be kept
 
 A checkpoint is written into a temporary folder, synced, renamed into place, and only then do the
 pointers move. Resuming trusts neither pointer nor name: it takes the newest folder whose files have
@@ -15,7 +16,6 @@ Safetensors hold numbers only, so that a checkpoint from elsewhere can run no co
 import dataclasses
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,18 +23,24 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, TensorSpec, serialize_file
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from lmpipe.errors import TrainingError
 from lmpipe.storage import file_sha256, replacing, storage_errors, sync_folder, write_json
 from lmpipe.train.progress import Progress
+from lmpipe.train.sharding import spread_like
+from lmpipe.train.tensors import write_tensors
 
 log = logging.getLogger(__name__)
 
 MODEL, TRAINING = "model.safetensors", "training.safetensors"
-Which = Literal["latest", "best"]
+FILES = (MODEL, TRAINING, "checkpoint.json")
+"""What a checkpoint's folder holds."""
+
+Which = Literal["latest", "best", "trunk"]
+POINTERS: tuple[Which, ...] = ("latest", "best", "trunk")
+"""Files beside the folders, each with the name of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,9 @@ def save_checkpoint(
         folder, temporary = root / f"step-{progress.step:08d}", root / f".step-{progress.step:08d}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        files = {name: save(temporary / name, state) for name, state in ((MODEL, weights), (TRAINING, training))}
+        files = {
+            name: write_tensors(temporary / name, state) for name, state in ((MODEL, weights), (TRAINING, training))
+        }
         body = {"progress": dataclasses.asdict(progress), "files": files}
         write_json(temporary / "checkpoint.json", body)
         shutil.rmtree(folder, ignore_errors=True)  # a damaged one of the same step, else there is none
@@ -73,31 +81,6 @@ def save_checkpoint(
     return Checkpoint(folder=folder, progress=progress, sha256=files[MODEL]["sha256"])
 
 
-def save(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Write tensors to disk, down to the platter, and return what checkpoint.json says of the file."""
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}  # kept until it is written
-    try:
-        serialize_file({name: layout(tensor) for name, tensor in on_cpu.items()}, path)
-    except SafetensorError as error:  # it wraps the system's error in a sentence: "... (os error 28)"
-        raise system_error(error, path) from None
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-
-
-def layout(tensor: Tensor) -> TensorSpec:
-    """Say where a tensor's bytes lie; safetensors' own save_file does the same, through numpy."""
-    kind = str(tensor.dtype).removeprefix("torch.")
-    return TensorSpec(dtype=kind, shape=tensor.shape, data_ptr=tensor.data_ptr(), data_len=tensor.nbytes)
-
-
-def system_error(error: SafetensorError, path: Path) -> Exception:
-    """Find the system's error in that of safetensors; the same error where there is none."""
-    _, found, number = str(error).rpartition("os error ")
-    code = number.rstrip(') "')
-    return OSError(int(code), os.strerror(int(code)), str(path)) if found and code.isdigit() else error
-
-
 def point(pointer: Path, folder: Path) -> None:
     """Let a pointer name a checkpoint."""
     with replacing(pointer) as temporary:
@@ -105,14 +88,20 @@ def point(pointer: Path, folder: Path) -> None:
 
 
 def prune(run: Path, keep: int) -> None:
-    """Delete all but the `keep` newest checkpoints and the best one, and what killed saves left behind."""
+    """Delete all but the `keep` newest checkpoints and those with a pointer, and what killed saves left behind."""
     root = run / "checkpoints"
     for leftover in root.glob(".step-*.tmp"):
         shutil.rmtree(leftover)
-    best = (root / "best").read_text(encoding="utf-8").strip() if (root / "best").exists() else ""
+    pointed = {pointed_at(run, which) for which in POINTERS}
     for folder in list(newest_first(run))[keep:]:
-        if folder.name != best:
+        if folder not in pointed:
             shutil.rmtree(folder)
+
+
+def pointed_at(run: Path, which: Which) -> Path | None:
+    """Return the folder that a pointer names, or None without the pointer."""
+    pointer = run / "checkpoints" / which
+    return pointer.parent / pointer.read_text(encoding="utf-8").strip() if pointer.exists() else None
 
 
 def newest_first(run: Path) -> Iterator[Path]:
@@ -120,16 +109,16 @@ def newest_first(run: Path) -> Iterator[Path]:
     yield from sorted((run / "checkpoints").glob("step-*"), reverse=True)
 
 
-def find_checkpoint(run: Path, which: Which = "latest") -> Checkpoint | None:
+def find_checkpoint(run: Path, which: Literal["latest", "best"] = "latest") -> Checkpoint | None:
     """Return the newest checkpoint that verifies, or the best; None where there is none.
 
     Damaged ones are named in the log and passed over. Raises TrainingError when the best is asked for and damaged.
     """
-    if which == "best" and (run / "checkpoints" / "best").exists():
-        name = (run / "checkpoints" / "best").read_text(encoding="utf-8").strip()
-        found = read_checkpoint(run / "checkpoints" / name)
+    pointed = pointed_at(run, "best") if which == "best" else None
+    if pointed is not None:
+        found = read_checkpoint(pointed)
         if found is None:
-            raise TrainingError(f"{run / 'checkpoints' / name}: the best checkpoint is damaged. Evaluate the latest.")
+            raise TrainingError(f"{pointed}: the best checkpoint is damaged. Evaluate the latest.")
         return found
     return next((found for folder in newest_first(run) if (found := read_checkpoint(folder)) is not None), None)
 
@@ -163,19 +152,22 @@ def load_model(checkpoint: Checkpoint, model: nn.Module, device: torch.device) -
 
     Raises TrainingError when they are those of another model.
     """
-    weights, parameters = load_file(checkpoint.folder / MODEL, device=str(device)), dict(model.named_parameters())
+    parameters = dict(model.named_parameters())
     wanted = {name: tuple(p.shape) for name, p in parameters.items()}
-    found = {name: tuple(w.shape) for name, w in weights.items()}
-    if wanted != found:
-        other = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
-        raise TrainingError(
-            f"{checkpoint.folder / MODEL}: expected {other} of shape {wanted.get(other)}, found {found.get(other)}."
-            " The weights belong to another model: take the run's own."
-        )
-    for name, parameter in parameters.items():
-        parameter.copy_(weights[name])
+    with safe_open(checkpoint.folder / MODEL, framework="pt", device=str(device)) as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        if wanted != found:
+            other = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
+            raise TrainingError(
+                f"{checkpoint.folder / MODEL}: expected {other} of shape {wanted.get(other)}, found {found.get(other)}."
+                " The weights belong to another model: take the run's own."
+            )
+        for name, parameter in parameters.items():
+            parameter.copy_(spread_like(file.get_tensor(name), parameter))
 
 
-def load_training(checkpoint: Checkpoint, device: torch.device) -> dict[str, Tensor]:
-    """Read what training goes on from."""
-    return load_file(checkpoint.folder / TRAINING, device=str(device))
+def load_training(checkpoint: Checkpoint, device: torch.device) -> Iterator[tuple[str, Tensor]]:
+    """Read what training goes on from, by name, one tensor at a time."""
+    with safe_open(checkpoint.folder / TRAINING, framework="pt", device=str(device)) as file:
+        for name in file.keys():  # noqa: SIM118 (no mapping)
+            yield name, file.get_tensor(name)

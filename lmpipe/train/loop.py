@@ -27,13 +27,14 @@ from lmpipe.storage import digest, write_json
 from lmpipe.train import metrics as measure
 from lmpipe.train import parallel
 from lmpipe.train.batches import documents_of, make_batch
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, prune
+from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, point, prune
 from lmpipe.train.memory import fit_micro_batch
 from lmpipe.train.metrics import Metrics
-from lmpipe.train.optimizer import learning_rate, weight_decay
+from lmpipe.train.optimizer import learning_rate, trunk_step, weight_decay
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.run import Run
 from lmpipe.train.session import Training, begin, restore, save
+from lmpipe.train.sharding import whole
 from lmpipe.train.validation import sample, validate
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def train(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
     checkpoint = find_checkpoint(run.folder)
     if checkpoint is not None:
         restore(training, checkpoint)
+        mark_trunk(training, checkpoint)  # a kill may have come just before
     parallel.wait_for_all(ranks)  # nobody may still read a checkpoint that the first process is about to prune
     training.micro_batch = fit_micro_batch(training, lambda rows: backward(training, first_rows(training, rows)))
     announce(training)
@@ -125,7 +127,7 @@ def run_steps(training: Training, logs: Logs | None, checkpoint: Checkpoint | No
             line = sample(training)
             if logs is not None:
                 logs.samples.write(line)
-        if progress.step % settings.save_every == 0 or ending is not None or signum is not None or new_best(training):
+        if progress.step % settings.save_every == 0 or ending is not None or signum is not None or to_keep(training):
             progress.seconds = time.monotonic() - clock
             checkpoint = keep(training, logs) or checkpoint
         if signum is not None and ending is None:
@@ -152,9 +154,21 @@ def why_stop(training: Training) -> str | None:
     return next((name for name, reached in limits.items() if reached), None)
 
 
-def new_best(training: Training) -> bool:
-    """Say whether the weights are the best so far and patience may come back to them."""
-    return training.run.settings.patience is not None and training.progress.best
+def to_keep(training: Training) -> bool:
+    """Say whether these weights are wanted later: the best so far where patience may end the training, or a trunk's."""
+    return (training.run.settings.patience is not None and training.progress.best) or at_trunk(training)
+
+
+def at_trunk(training: Training) -> bool:
+    """Say whether longer trainings are to go on from here."""
+    settings = training.run.settings
+    return settings.keep_trunk and training.progress.step == trunk_step(settings)
+
+
+def mark_trunk(training: Training, checkpoint: Checkpoint) -> None:
+    """Let the pointer `trunk` name the checkpoint from which the learning rate falls."""
+    if at_trunk(training) and training.ranks.first:
+        point(checkpoint.folder.parent / "trunk", checkpoint.folder)
 
 
 def write(logs: Logs | None, line: dict[str, Any] | None) -> None:
@@ -176,8 +190,9 @@ def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
         training.state = None
     loss = backward(training, parallel.my_rows(batch.ids_BS, ranks))
     loss, signum = agree(training, loss)
-    parallel.sum_gradients(training.model.parameters(), ranks)
-    grad_norm = float(clip_grad_norm_(training.model.parameters(), settings.clip))
+    if not training.sharded:  # else they were summed as they were cut
+        parallel.sum_gradients(training.model.parameters(), ranks)
+    grad_norm = float(whole(clip_grad_norm_(training.model.parameters(), settings.clip)))
     lr, num_tokens = learning_rate(settings, step), settings.batch * settings.context
     progress.step += 1
     if finite(training, loss, grad_norm):
@@ -264,6 +279,7 @@ def keep(training: Training, logs: Logs | None) -> Checkpoint | None:
         logs.metrics.sync()
     checkpoint = save(training)
     if checkpoint is not None:
+        mark_trunk(training, checkpoint)
         prune(training.run.folder, training.run.settings.keep)
         log.info("step %d: checkpoint %s", training.progress.step, checkpoint.folder)
     return checkpoint

@@ -1,17 +1,19 @@
 """Find how many rows fit into memory at once, with forward and backward passes before a long run.
 
-Rows are doubled as long as the next doubling has room. A CPU gives no second chance, too much ends in the
-kernel's killer: there the growth of the last doubling foretells that of the next. On a GPU it is simply tried.
+Rows are doubled as long as the next doubling has room. On a GPU it is simply tried. A CPU gives no second chance,
+too much ends in the kernel's killer; nor do processes that share one model, where the others would wait forever for
+the one that ran out: there the growth of the last doubling foretells that of the next, and all processes agree.
 """
 
 import logging
-import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from lmpipe.errors import TrainingError
+from lmpipe.train.metrics import peak_memory
+from lmpipe.train.parallel import Ranks, sum_values
 from lmpipe.train.session import Training
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,10 @@ def fit_micro_batch(training: Training, attempt: Callable[[int], object]) -> int
         return settings.micro_batch or progress.micro_batch
     share = -(-settings.batch // ranks.size)
     sizes = sorted({share, *(1 << n for n in range(share.bit_length()))})
-    fits = try_on_gpu(sizes, attempt) if ranks.device.type == "cuda" else try_on_cpu(sizes, attempt, free_memory())
+    if ranks.device.type == "cuda" and not training.sharded:
+        fits = try_on_gpu(sizes, attempt)
+    else:
+        fits = foretell(sizes, attempt, ranks)
     training.optimizer.clear()
     training.state = None
     if not fits:
@@ -59,25 +64,24 @@ def try_on_gpu(sizes: list[int], attempt: Callable[[int], object]) -> int:
     return fits
 
 
-def try_on_cpu(sizes: list[int], attempt: Callable[[int], object], free: int) -> int:
-    """Return the largest size whose growth of the process is foretold to fit into `free` bytes, or 0."""
-    start, fits, growth = peak_rss(), 0, 0
+def foretell(sizes: list[int], attempt: Callable[[int], object], ranks: Ranks) -> int:
+    """Return the largest size whose growth is foretold to fit into free memory, in every process, or 0."""
+    free = SHARE * free_memory(ranks.device)
+    start, fits, growth = peak_memory(ranks.device), 0, 0
     for rows in sizes:
         foretold = growth * rows // fits if fits else 0
-        if foretold > SHARE * free:
+        if sum_values(torch.tensor([float(foretold > free)], device=ranks.device), ranks).item():
             break
         attempt(rows)
-        growth, fits = peak_rss() - start, rows
+        growth, fits = peak_memory(ranks.device) - start, rows
     return fits
 
 
-def peak_rss() -> int:
-    """Return the most bytes that this process has ever held in memory."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def free_memory() -> int:
-    """Return the bytes that may still be taken: of the machine (Linux), or of our control group where it has less."""
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that may still be taken: of the GPU, of the machine (Linux), or of our control group where that
+    has less."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     machine = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     group = Path("/sys/fs/cgroup")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lmpipe.settings import TrainSettings
+from lmpipe.train.sharding import spread_like, whole
 
 BETAS = (0.9, 0.95)
 """Decay of AdamW's two averages; 0.95 as in GPT-3 (Brown et al. 2020, appendix B)."""
@@ -101,14 +102,16 @@ def momentum_update(momentum: float) -> Update:
 def muon_update(parts: int) -> Update:
     """Make the step of Muon (Jordan et al. 2024): along the momentum, with all singular values near one.
 
-    A matrix of several stacked ones (queries, keys, values) is taken apart into `parts`.
+    A matrix of several stacked ones (queries, keys, values) is taken apart into `parts`. A spread one is gathered, and
+    every process does the same work on it: cheaper than to send the result around, as long as the step is long.
     """
 
     def update(parameter: Tensor, gradient: Tensor, averages: dict[str, Tensor], lr: float, step: int) -> None:
         first = averages.setdefault("first", torch.zeros_like(parameter)).lerp_(gradient, 1 - MUON_MOMENTUM)
-        ahead = gradient.lerp(first, MUON_MOMENTUM).view(parts, -1, parameter.shape[1])
+        ahead = whole(gradient.lerp(first, MUON_MOMENTUM)).view(parts, -1, parameter.shape[1])
         scale = MUON_SCALE * max(ahead.shape[1:]) ** 0.5
-        parameter.add_(orthogonalised(ahead).view_as(parameter), alpha=-lr * scale)
+        change = orthogonalised(ahead).view(parameter.shape)
+        parameter.add_(spread_like(change, parameter), alpha=-lr * scale)
 
     return update
 
@@ -142,6 +145,13 @@ def learning_rate(settings: TrainSettings, step: int) -> float:
         height = min(1.0, left)
     warm = (step + 1) / settings.warmup if step < settings.warmup else 1.0
     return settings.lr * min(warm, settings.lr_end + (1 - settings.lr_end) * height)
+
+
+def trunk_step(settings: TrainSettings) -> int | None:
+    """Return the steps after which wsd's learning rate falls, which longer trainings have in common; or None."""
+    if settings.schedule != "wsd":
+        return None
+    return settings.steps - round(settings.decay * settings.steps)
 
 
 def weight_decay(settings: TrainSettings, step: int) -> float:

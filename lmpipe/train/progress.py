@@ -16,7 +16,7 @@ class Progress:
     valid_step: int = 0
     """Step of the newest validation."""
     valid_losses: list[float] = field(default_factory=list)
-    """Of all validations, in order; nats per token."""
+    """Of all validations, in order; nats per token, the largest float for what was not finite."""
     averaged_since: int | None = None
     """asgd: the step after which averaging began."""
     micro_batch: int | None = None

@@ -14,10 +14,12 @@ the command line can prepare and read runs cheaply.
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,3 +206,27 @@ def check_files(run: Run) -> None:
         if size != file.bytes:
             found = f"{size} bytes" if size is not None else "no file"
             raise TrainingError(f"{path}: expected {file.bytes} bytes, found {found}. Copy or prepare the run again.")
+
+
+@contextlib.contextmanager
+def training_lock(folder: Path, patience: float) -> Iterator[None]:
+    """Hold the run's lock; the kernel frees that of a killed process.
+
+    Raises TrainingError when another process still holds it after `patience` seconds.
+    """
+    with (folder / ".training.lock").open("w") as file:
+        give_up = time.monotonic() + patience
+        while not try_lock(file.fileno()):
+            if time.monotonic() > give_up:
+                raise TrainingError(f"{folder}: another process is training this run. Wait for it, or stop it.")
+            time.sleep(0.1)
+        yield
+
+
+def try_lock(handle: int) -> bool:
+    """Lock an open file unless another process has done so."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lmpipe.errors import TrainingError
 from lmpipe.train import parallel
 from lmpipe.train.average import Average
 from lmpipe.train.checkpoint import Checkpoint, load_model, load_training, save_checkpoint
@@ -14,7 +15,9 @@ from lmpipe.train.optimizer import Optimizer, make_optimizer
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.progress import Progress
 from lmpipe.train.run import Run
+from lmpipe.train.sharding import shard, spread_like
 from lmpipe.train.stream import TokenStream, open_stream
+from lmpipe.train.tensors import help_write
 
 MOMENT, WEIGHT, CARRIED = "moment", "weight", "carried"
 """What a tensor in training.safetensors is, before the first colon of its name."""
@@ -39,6 +42,11 @@ class Training:
     micro_batch: int | None = None
     """Rows at once, or None for all."""
 
+    @property
+    def sharded(self) -> bool:
+        """Say whether the processes need each other for every pass through the model."""
+        return is_sharded(self.run, self.ranks)
+
     def split_state(self, rows: int, sizes: Sequence[int]) -> list[State | None]:
         """Cut the carried state into those of the pieces of a batch."""
         if self.run.settings.order != "in_order":
@@ -57,17 +65,36 @@ class Training:
             ]
 
 
+def is_sharded(run: Run, ranks: Ranks) -> bool:
+    """Say whether the model is to be spread over processes.
+
+    Raises TrainingError when those would not all have the same number of rows, and so of passes.
+    """
+    if ranks.size == 1 or run.settings.parallel != "fsdp":
+        return False
+    if run.settings.batch % ranks.size:
+        raise TrainingError(
+            f"{run.name}: fsdp needs a batch that its processes can share evenly, found {run.settings.batch} rows for"
+            f" {ranks.size} processes. Change batch, or start another number."
+        )
+    return True
+
+
 def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
     """Build model and optimizer from the seed and map the data."""
     settings = run.settings
     torch.manual_seed(settings.seed)
-    model = build_model(settings.model, run.vocabulary).to(ranks.device)
+    model = build_model(settings.model, run.vocabulary)
     model.precision = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
     if isinstance(model, Transformer):
         model.recompute = settings.recompute
         if settings.compile:
             for block in model.blocks:
                 block.compile()
+    if is_sharded(run, ranks):
+        shard(model, ranks)
+    else:
+        model.to(ranks.device)
     return Training(
         run=run,
         ranks=ranks,
@@ -80,19 +107,21 @@ def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
     )
 
 
+@torch.no_grad()
 def restore(training: Training, checkpoint: Checkpoint) -> None:
     """Put a checkpoint back into the training that goes on from it."""
     load_model(checkpoint, training.model, training.ranks.device)
-    kept = load_training(checkpoint, training.ranks.device)
     training.progress = checkpoint.progress
     layers: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in kept.items():
+    for key, tensor in load_training(checkpoint, training.ranks.device):
         what, name, part = key.split(":")
         if what == MOMENT:
-            training.optimizer.averages.setdefault(name, {})[part] = tensor
+            parameter = training.optimizer.parameters[name]
+            training.optimizer.averages.setdefault(name, {})[part] = spread_like(tensor, parameter)
         elif what == WEIGHT:  # the model file holds the average: that is its place
-            training.average.means[name] = training.average.parameters[name].detach().clone()
-            training.average.parameters[name].data.copy_(tensor)
+            parameter = training.average.parameters[name]
+            training.average.means[name] = parameter.detach().clone()
+            parameter.copy_(spread_like(tensor, parameter))
         else:
             layers.setdefault(name, {})[part] = tensor
     if layers:
@@ -108,8 +137,7 @@ def ordered(layers: dict[str, dict[str, Tensor]]) -> list[Tensor]:
 def save(training: Training) -> Checkpoint | None:
     """Write a checkpoint in the first process; the others help to gather what is spread over them."""
     carried = gathered_state(training)
-    if not training.ranks.first:
-        return None
+    weights = training.average.chosen()
     kept = {
         f"{MOMENT}:{name}:{part}": tensor
         for name, parts in training.optimizer.averages.items()
@@ -118,7 +146,11 @@ def save(training: Training) -> Checkpoint | None:
     if training.average.means:
         kept |= {f"{WEIGHT}:{name}:": parameter for name, parameter in training.average.parameters.items()}
     kept |= {f"{CARRIED}:{layer}:{part}": t for layer, pair in enumerate(carried) for part, t in enumerate(pair)}
-    return save_checkpoint(training.run.folder, training.progress, training.average.chosen(), kept)
+    if not training.ranks.first:
+        help_write(weights)
+        help_write(kept)
+        return None
+    return save_checkpoint(training.run.folder, training.progress, weights, kept)
 
 
 def gathered_state(training: Training) -> State:

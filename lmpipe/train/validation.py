@@ -3,6 +3,8 @@
 Shape letters: B rows, S context + 1, T context, V vocabulary.
 """
 
+import math
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +36,7 @@ def validate(training: Training) -> dict[str, Any] | None:
     if not tokens:
         return None
     loss = float(parallel.sum_values(total, training.ranks)) / tokens
-    progress.valid_losses.append(loss)
+    progress.valid_losses.append(loss if math.isfinite(loss) else sys.float_info.max)  # JSON has no infinity
     progress.valid_step = progress.step
     if settings.average == "asgd" and progress.averaged_since is None and progress.stalled(settings.stalled):
         progress.averaged_since = progress.step
@@ -42,7 +44,7 @@ def validate(training: Training) -> dict[str, Any] | None:
         "step": progress.step,
         "epoch": (progress.step - 1) * settings.batch // num_rows(training.train, settings.context),
         "split": "valid",
-        "loss": loss,
+        "loss": loss if math.isfinite(loss) else None,
         "tokens": progress.step * settings.batch * settings.context,
         "seconds": round(time.monotonic() - started, 3),
     }
@@ -53,8 +55,13 @@ def row_loss(training: Training) -> tuple[Tensor, int]:
     settings, ranks = training.run.settings, training.ranks
     rows = valid_rows(training.valid, settings)
     total = torch.zeros(1, dtype=torch.float64, device=ranks.device)
-    for first in range(ranks.rank * settings.batch, len(rows), ranks.size * settings.batch):
-        total += score_rows(training, rows[first : first + settings.batch])
+    for start in range(0, len(rows), ranks.size * settings.batch):
+        first = start + ranks.rank * settings.batch
+        mine = rows[first : first + settings.batch]
+        if mine:
+            total += score_rows(training, mine)
+        elif training.sharded:
+            score_rows(training, rows[:1])  # counts for nothing; the others need our slices of the weights
     return total, len(rows) * settings.context
 
 
@@ -68,33 +75,40 @@ def score_rows(training: Training, rows: Sequence[int]) -> Tensor:
 
 
 def carried_loss(training: Training) -> tuple[Tensor, int]:
-    """Sum the loss over the whole validation split, the state carried; the first process does it for all."""
+    """Sum the loss over the whole validation split, the state carried; the first process does it for all, and the
+    others with it where it needs their slices of the weights."""
     settings, ranks = training.run.settings, training.ranks
     size = num_rows(training.valid, settings.context)
     lanes = max(1, min(settings.batch, size // 4))
     windows = size // lanes
     total = torch.zeros(1, dtype=torch.float64, device=ranks.device)
     state = training.model.begin(lanes)
-    for window in range(windows if ranks.first else 0):
+    for window in range(windows if ranks.first or training.sharded else 0):
         starts = lane_rows(size, lanes, window) * settings.context
         ids_BS = training.valid.read_rows(starts.tolist(), settings.context + 1).to(ranks.device)
         nll_BT, after = training.model.nll_after(ids_BS[:, :-1], ids_BS[:, 1:], None, state)
         assert after is not None, "a model that was given a state keeps one"
         total, state = total + nll_BT.sum(dtype=torch.float64), after
-    return total, windows * lanes * settings.context
+    return total if ranks.first else torch.zeros_like(total), windows * lanes * settings.context
 
 
 @torch.no_grad()
 def sample(training: Training) -> dict[str, Any]:
-    """Draw SAMPLE_TOKENS ids from behind an end-of-text token; what runs the training decodes them for people."""
+    """Draw ids from behind an end-of-text token; what runs the training decodes them for people.
+
+    They are SAMPLE_TOKENS, or as many as the model has learned positions for, or finite logits.
+    """
     settings, progress = training.run.settings, training.progress
     generator = torch.Generator(training.ranks.device).manual_seed(int(digest([settings.seed, "sample"])[:15], 16))
     training.model.eval()
     state, ids = training.model.begin(1), [training.run.end_of_text]
     with training.average.in_place():
-        for _ in range(SAMPLE_TOKENS):
+        for _ in range(min(SAMPLE_TOKENS, getattr(settings.model, "positions", None) or SAMPLE_TOKENS)):
             ids_BT = torch.tensor([ids[-1:]], device=training.ranks.device)
             logits_BV, state = training.model.next_logits(ids_BT, state)
-            ids.append(int(torch.multinomial(logits_BV[0].softmax(-1), 1, generator=generator)))
+            chances_V = logits_BV[0].softmax(-1)
+            if not chances_V.isfinite().all():  # the training will find out too, and say so
+                break
+            ids.append(int(torch.multinomial(chances_V, 1, generator=generator)))
     training.model.train()
     return {"step": progress.step, "ids": ids[1:]}

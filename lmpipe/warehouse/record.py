@@ -22,6 +22,8 @@ from lmpipe.warehouse.door import write
 LOADS = {
     "funnel": "insert into funnel by name select $dataset as dataset, * from read_parquet($paths)",
     "token_stats": "insert into token_stats by name select $dataset as dataset, * from read_parquet($paths)",
+    "ladder_points": "insert into ladder_points by name select $dataset as dataset, * from read_parquet($paths)",
+    "ladder_fits": "insert into ladder_fits by name select $dataset as dataset, * from read_parquet($paths)",
     "evaluations": """
         insert into evaluation_documents by name
         select

@@ -9,8 +9,8 @@ import pytest
 from tests.conftest import ROOT
 
 COMMANDS = [
-    "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "pack",
-    "train", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
+    "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "tokens",
+    "train", "pack", "collect", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
 ]  # fmt: skip
 
 RECIPE = """
@@ -76,7 +76,7 @@ def test_stages_by_hand_lead_from_files_to_token_shards(tmp_path: Path) -> None:
     assert "has [passages]" in lmpipe("split", tiny, duplicates, *data, code=1).stderr
     chosen = folder("split", tiny, folder("passages", tiny, duplicates))
     learnt = lmpipe("tokenizer", tiny, chosen, *data[:2]).stdout.splitlines()[0]
-    packed = folder("pack", tiny, folder("encode", chosen, learnt))
+    packed = folder("tokens", tiny, folder("encode", chosen, learnt))
     shown = lmpipe("show", packed).stdout
     assert "tokens-train-00000.arrow" in shown
     assert "file 39.txt" in shown

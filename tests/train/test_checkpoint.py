@@ -38,7 +38,7 @@ def test_checkpoint_gives_back_what_was_saved(tmp_path: Path) -> None:
     other = model_of(2)
     load_model(checkpoint, other, CPU)
     assert all(torch.equal(a, b) for a, b in zip(model_of(1).parameters(), other.parameters(), strict=True))
-    assert torch.equal(load_training(checkpoint, CPU)["moment:head_VW:first"], moments(1)["moment:head_VW:first"])
+    assert torch.equal(dict(load_training(checkpoint, CPU))["moment:head_VW:first"], moments(1)["moment:head_VW:first"])
 
 
 def test_weights_have_the_same_sha256_when_saved_twice(tmp_path: Path) -> None:

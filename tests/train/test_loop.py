@@ -19,11 +19,11 @@ from train.token_dataset import LSTM, TRANSFORMER, VOCABULARY, make_documents, s
 from lmpipe.errors import TrainingError
 from lmpipe.settings import Model
 from lmpipe.train import loop, memory
-from lmpipe.train.__main__ import train_alone, training_lock
+from lmpipe.train.__main__ import train_alone
 from lmpipe.train.checkpoint import find_checkpoint, load_training
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
-from lmpipe.train.run import load_run, prepare_run
+from lmpipe.train.run import load_run, prepare_run, training_lock
 
 MANY = replace(
     LSTM, layers=2, embedding=12, weight_drop=0.3, locked=True, dropout_embedding=0.1, activation_penalty=1.0
@@ -175,6 +175,17 @@ def test_training_stops_when_the_loss_is_not_finite(tmp_path: Path) -> None:
     assert not (run / "result.json").exists()
 
 
+def test_validation_and_sample_of_weights_that_blew_up_are_told_and_not_fatal(tmp_path: Path) -> None:
+    model = replace(TRANSFORMER, zero_init=False, norm="layer", qk_norm=False, logit_cap=None)
+    run = prepared(tmp_path, model, lr=1e36, clip=1e36, optimizer="sgd", warmup=0, steps=1, sample_every=1)
+    train(load_run(run), ALONE, never)
+    assert [(line["split"], line["loss"] is None) for line in metrics_of(run)] == [("train", False), ("valid", True)]
+    assert json.loads((run / "samples.jsonl").read_text())["ids"] == []
+    result = load_run(run).result
+    assert result is not None
+    assert result["valid_loss"] is None
+
+
 def test_training_goes_without_validation_when_there_is_no_valid_split(tmp_path: Path) -> None:
     tokens = tokens_dataset(tmp_path, {"train": [make_documents(30, 1)]})
     run = prepare_run(tokens, small_settings(steps=4), "demo", tmp_path)
@@ -192,7 +203,7 @@ def test_second_process_is_refused_while_the_first_trains(tmp_path: Path) -> Non
 
 def test_training_needs_nothing_but_torch_and_pyarrow(tmp_path: Path) -> None:
     run = prepared(tmp_path, steps=3)
-    foreign = ("prefect", "duckdb", "tokenizers", "gigatoken", "typer", "rich", "numpy", "lxml", "sympy")
+    foreign = ("prefect", "duckdb", "tokenizers", "gigatoken", "typer", "rich", "lxml", "sympy")
     block = f"import sys; sys.modules.update(dict.fromkeys({foreign!r}))"
     code = f"{block}; from lmpipe.train.__main__ import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=False)
@@ -269,8 +280,8 @@ def test_rows_go_in_pieces_when_memory_is_short(
 ) -> None:
     run = prepared(tmp_path, steps=2)
     peaks = iter([0, 100, 200])
-    monkeypatch.setattr(memory, "peak_rss", lambda: next(peaks))
-    monkeypatch.setattr(memory, "free_memory", lambda: 300)
+    monkeypatch.setattr(memory, "peak_memory", lambda device: next(peaks))
+    monkeypatch.setattr(memory, "free_memory", lambda device: 300)
     with caplog.at_level(logging.INFO):
         train(load_run(run), ALONE, never)
     assert "4 rows do not fit into memory at once: they go 2 at a time" in caplog.text
@@ -286,6 +297,13 @@ def test_samples_are_ids_of_the_vocabulary(tmp_path: Path) -> None:
     assert all(0 <= token < VOCABULARY for line in lines for token in line["ids"])
 
 
+def test_samples_end_where_learned_positions_do(tmp_path: Path) -> None:
+    run = prepared(tmp_path, replace(TRANSFORMER, positions=16), steps=1, sample_every=1)
+    train(load_run(run), ALONE, never)
+    (line,) = (run / "samples.jsonl").read_text().splitlines()
+    assert len(json.loads(line)["ids"]) == 16
+
+
 @pytest.mark.slow
 def test_carried_state_is_the_same_for_two_processes(tmp_path: Path) -> None:
     run = prepared(tmp_path, replace(LSTM, dropout=0.0), order="in_order", batch=3)
@@ -296,6 +314,8 @@ def test_carried_state_is_the_same_for_two_processes(tmp_path: Path) -> None:
     one, two = ([line["loss"] for line in metrics_of(folder)] for folder in (run, tmp_path / "two"))
     assert two == pytest.approx(one, abs=1e-4)
     states = [
-        load_training(found, ALONE.device) for folder in (run, tmp_path / "two") if (found := find_checkpoint(folder))
+        dict(load_training(found, ALONE.device))
+        for folder in (run, tmp_path / "two")
+        if (found := find_checkpoint(folder))
     ]
     torch.testing.assert_close(states[0]["carried:0:0"], states[1]["carried:0:0"], rtol=1e-3, atol=1e-3)

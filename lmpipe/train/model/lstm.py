@@ -81,7 +81,7 @@ class Lstm(LanguageModel):
 
     def begin(self, rows: int) -> State:
         """Return zeros: (h, c) of shape (B, W) for each layer."""
-        return [(self.head_VW.new_zeros(rows, layer.width),) * 2 for layer in self.layers]
+        return [(torch.zeros(rows, layer.width, device=self.head_VW.device),) * 2 for layer in self.layers]
 
     def embedded(self, ids_BT: Tensor) -> Tensor:
         """Embed ids; in training some words are left out of the whole batch, and inputs are dropped."""

@@ -227,7 +227,7 @@ class Transformer(LanguageModel):
     def begin(self, rows: int) -> State:
         """Return keys and values of no position, shape (B, H, 0, D) for each layer."""
         shape = rows, self.settings.heads, 0, self.settings.width // self.settings.heads
-        return [(self.head_VW.new_zeros(shape, dtype=self.precision),) * 2 for _ in self.blocks]
+        return [(torch.zeros(shape, dtype=self.precision, device=self.head_VW.device),) * 2 for _ in self.blocks]
 
     def embedded(self, ids_BT: Tensor, past: int) -> Tensor:
         """Embed ids and, where they are learned, positions."""

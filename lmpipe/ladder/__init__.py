@@ -1,0 +1,1 @@
+"""Trainings of several sizes and budgets, the law that their losses follow, and what it foretells."""
