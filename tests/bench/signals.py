@@ -30,7 +30,8 @@ from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter
 from lmpipe.cli.tables import print_rows
 from lmpipe.curate.signals import measure
 from lmpipe.sources.wikitext import render
-from lmpipe.text.normalize import normalize, unwrap
+from lmpipe.text.normalize import normalize
+from lmpipe.text.unwrap import unwrap
 from tests.bench.harness import corpora, finish, median_seconds
 
 BATCH = 512
