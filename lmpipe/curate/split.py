@@ -1,7 +1,8 @@
 """The split stage: every document's final outcome in one row, and its split if it is kept.
 
 The split is by hash of the recipe's seed and the work (all chapters of a book together, unless the
-recipe says by = document), never by position: a document keeps its split when others come or go.
+recipe says by = document), never by position: a document keeps its split when others come or go. A benchmark's
+own split is given by the recipe.
 Rows stand in the order of the cleaned shard, so that encoding reads both side by side.
 """
 
@@ -79,7 +80,9 @@ drawn as (
 )
 select row, id, source, lang, outcome, reason, value, threshold, duplicate_of,
     case when outcome <> 'kept' then null
-        when draw < $test then 'test' when draw < $test + $valid then 'valid' else 'train' end as split,
+        else coalesce($given_splits[list_position($given, id)], $given_splits[list_position($given, source)],
+            case when draw < $test then 'test' when draw < $test + $valid then 'valid' else 'train' end)
+        end as split,
     bytes, words
 from drawn
 """
@@ -137,6 +140,8 @@ def split_unit(unit: SplitUnit, output: UnitOutput) -> None:
         "shard": unit.shard,
         "duplicates": unit.duplicates,
         "by_document": [source for source, grain in settings.by.items() if grain == "document"],
+        "given": list(settings.given),
+        "given_splits": list(settings.given.values()),
         "seed": str(unit.seed),
         "test": settings.test,
         "valid": settings.valid,

@@ -3,7 +3,7 @@
 The protocol (signature.py): a document stands alone, behind one end-of-text token from which its first
 token is predicted; windows of `context` tokens follow each other without overlap, each starting from the
 last token of the one before, and from a zero state or (carry) from the state of the one before; every token
-of the text is scored once, and the end-of-text token that closes the document is not.
+of the text is scored once, the end-of-text token that closes the document only if the settings say so.
 
 Shape letters: B windows, S window length + 1, T window length.
 """
@@ -128,11 +128,17 @@ def score_unit(unit: Unit, output: UnitOutput) -> None:
     load_model(unit.checkpoint, model, device)
     stream = open_stream(run.paths(unit.settings.split), run.vocabulary)
     rows = unit.documents.to_pylist()
-    texts = [stream.read(row["position"], row["length"] - 1) for row in rows]
+    texts = [stream.read(row["position"], num_scored(row, unit.settings)) for row in rows]
     nats = document_nats(model, texts, run.end_of_text, unit.settings)
     output.write("evaluations", EVALUATIONS, [evaluation_rows(run, unit, rows, nats)])
     output.count("documents", len(rows))
     output.count("tokens", sum(len(text) for text in texts))
+
+
+def num_scored(row: dict[str, Any], settings: EvaluateSettings) -> int:
+    """Count the tokens of a document that are scored; the last of its row is the one that closes it."""
+    length: int = row["length"]
+    return length if settings.end else length - 1
 
 
 def evaluation_rows(run: Run, unit: Unit, rows: list[dict[str, Any]], nats: list[float]) -> pa.RecordBatch:
@@ -142,7 +148,7 @@ def evaluation_rows(run: Run, unit: Unit, rows: list[dict[str, Any]], nats: list
     laid_out = [
         same
         | {"document": row["id"], "source": row["source"], "lang": row["lang"]}
-        | {"nats": round(score, DECIMALS), "tokens": row["length"] - 1}
+        | {"nats": round(score, DECIMALS), "tokens": num_scored(row, unit.settings)}
         | {"words": row["words"], "bytes": row["bytes"], "oov": 0}
         for row, score in zip(rows, nats, strict=True)
     ]

@@ -31,7 +31,7 @@ def signature(run: Run, settings: EvaluateSettings, set_name: str) -> str:
         f"stride:{settings.context}",
         "reset:doc" if settings.carry else "reset:window",
         "first:eot",
-        "end:unscored",
+        f"end:{'scored' if settings.end else 'unscored'}",
         "dyn:no",
         "dtype:fp32",
         f"v:{VERSION}",

@@ -104,6 +104,8 @@ class SplitSettings:
     """Share of works for evaluation."""
     by: dict[str, Literal["work", "document"]] = field(default_factory=dict)
     """Source name to grain; work (all chapters of a book together) unless said otherwise."""
+    given: dict[str, Literal["train", "valid", "test"]] = field(default_factory=dict)
+    """Document id or source name to its split, such as a benchmark's own; what is not named is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,5 +154,7 @@ class EvaluateSettings:
     carry: bool = False
     """Begin a window with the state that the one before it left, as most closed-vocabulary results do (Zaremba et al.
     2014, section 4.1), and not afresh; only within a document, and for LSTMs only."""
+    end: bool = False
+    """Score the token that closes a document too, as published results on closed vocabularies count it."""
     batch: int = 16
     """Windows scored together; changes nothing beyond float rounding."""

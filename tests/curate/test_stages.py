@@ -152,3 +152,22 @@ def test_many_units_give_the_same_rows_as_one(ingested: Ingested, tmp_path: Path
     many = chosen([decided(ingested(texts, source="b", units=5), tmp_path)], tmp_path)
     assert len(many.paths("outcomes")) == 5
     assert [row["words"] for row in rows(one, "outcomes")] == [row["words"] for row in rows(many, "outcomes")]
+
+
+def test_split_is_the_given_one_for_documents_and_sources_that_are_named(ingested: Ingested, tmp_path: Path) -> None:
+    texts = {"a": range(20), "b": range(20, 40)}
+    manifests = [
+        decided(ingested([good(n) for n in numbers], source=source), tmp_path, name="none")
+        for source, numbers in texts.items()
+    ]
+    settings = SplitSettings(given={"a": "test", "b:3": "valid", "b": "train"}, valid=0.5, test=0.5 - 1e-9)
+    chosen = rows(split(deduped(manifests, tmp_path), tmp_path, settings, 1, Execution()), "outcomes")
+    kept = {row["id"]: row["split"] for row in chosen if row["outcome"] == "kept"}
+    assert {kept[ident] for ident in kept if ident.startswith("a:")} == {"test"}
+    assert kept["b:3"] == "valid"
+    assert {kept[ident] for ident in kept if ident.startswith("b:") and ident != "b:3"} == {"train"}
+
+
+def test_profile_none_keeps_everything(ingested: Ingested, tmp_path: Path) -> None:
+    manifest = decided(ingested(["", SHORT, "#" * 500]), tmp_path, name="none")
+    assert manifest.counts == {"in": 3, "kept": 3}

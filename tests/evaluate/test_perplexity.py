@@ -178,3 +178,13 @@ def test_carried_state_is_refused_for_a_transformer(tmp_path: Path) -> None:
     run, _ = scored_run(tmp_path)
     with pytest.raises(TrainingError, match="needs an LSTM"):
         evaluate(run, EvaluateSettings(carry=True), tmp_path, Execution())
+
+
+def test_closing_token_is_scored_when_the_recipe_says_so(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path, std=0.0)
+    open_ended, closed = (
+        rows_of(evaluate(run, EvaluateSettings(context=16, end=end), tmp_path, Execution())) for end in (False, True)
+    )
+    assert [row["tokens"] for row in closed] == [row["tokens"] + 1 for row in open_ended]
+    assert all(row["nats"] == pytest.approx(row["tokens"] * math.log(VOCABULARY), abs=1e-4) for row in closed)
+    assert "|end:scored|" in closed[0]["protocol"]
