@@ -108,6 +108,12 @@ def member_names(members: list[zipfile.ZipInfo]) -> list[str]:
     ]
 
 
+def is_mac_metadata(name: str) -> bool:
+    """Tell what macOS leaves beside files, in zips above all: resource forks and folder settings, never content."""
+    *folders, last = name.split("/")
+    return "__MACOSX" in folders or last.startswith("._") or last == ".DS_Store"
+
+
 def is_zip(head: bytes) -> bool:
     """Tell a zip by its first bytes."""
     return head[:4] in (b"PK\x03\x04", b"PK\x05\x06")

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from lmpipe.settings import NovelsSource
-from lmpipe.sources.archives import Archive, ArchiveError, is_zip
+from lmpipe.sources.archives import Archive, ArchiveError, is_mac_metadata, is_zip
 from lmpipe.sources.chapters import Marked
 from lmpipe.sources.encoding import BOMS, decode
 from lmpipe.sources.epub import CONTAINER, read_epub
@@ -60,6 +60,8 @@ class Book(NamedTuple):
 def kind_of(name: str, head: bytes) -> str:
     """Tell "image", "other", "book" and "unknown" by a name and the first bytes."""
     suffix = PurePosixPath(name.lower()).suffix
+    if is_mac_metadata(name):
+        return "other"
     if suffix in IMAGE_SUFFIXES or head.startswith(IMAGES):
         return "image"
     if suffix in BOOK_SUFFIXES or is_zip(head):

@@ -16,6 +16,7 @@ from lmpipe.document import BadRecord, Document, Record, Skipped
 from lmpipe.errors import InputError
 from lmpipe.settings import LocalSource
 from lmpipe.sources import tagged
+from lmpipe.sources.archives import is_mac_metadata
 from lmpipe.sources.detection import utf16
 from lmpipe.sources.encoding import BOMS, UndecodableError, check_encoding, decode
 from lmpipe.sources.records import (
@@ -183,6 +184,8 @@ def unit_lines(unit: FileUnit) -> Iterator[Raw]:
 
 def text_document(source: LocalSource, raw: Raw) -> Record:
     """Make a document of a record that is nothing but text."""
+    if source.format == "text" and is_mac_metadata(raw.name):
+        return Skipped(reason="mac_metadata")
     decoded = decode_raw(raw, source.encoding)
     if isinstance(decoded, BadRecord):
         return decoded

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lmpipe.document import BadRecord, Document
+from lmpipe.document import BadRecord, Document, Skipped
 from lmpipe.errors import InputError
 from lmpipe.sources import archives, local, records
 from tests.sources.reading import TAGGED, errors, read, read_files, source, story, tally, texts
@@ -67,6 +67,16 @@ def test_text_makes_each_zip_member_a_document_and_writes_nothing(tmp_path: Path
     assert [r.native_id for r in found if isinstance(r, Document)] == ["folder/one.txt", "../../escape.txt"]
     assert tally(found) == {"Document": 2, "empty": 1}
     assert [path.name for path in tmp_path.rglob("*")] == ["a.zip"]
+
+
+def test_text_counts_what_macos_leaves_in_a_zip_as_no_document(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.txt", "Some words.")
+        archive.writestr("__MACOSX/._train.txt", b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+        archive.writestr("b/.DS_Store", b"\x00\x00\x00\x01Bud1")
+    found = read_files(source("text"), tmp_path / "a.zip")
+    assert [record.text for record in found if isinstance(record, Document)] == ["Some words."]
+    assert [record.reason for record in found if isinstance(record, Skipped)] == ["mac_metadata"] * 2
 
 
 def test_text_refuses_a_zip_bomb_and_reads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
