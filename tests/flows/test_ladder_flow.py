@@ -32,6 +32,7 @@ def test_ladder_leads_to_a_law_and_does_nothing_twice(tmp_path: Path) -> None:
     ]
     (longest,) = (tmp_path / "data/runs").glob("tiny-lstm-size1-16-*")
     assert "steps 6 to 16" in (longest / "train.log").read_text()  # it went on from the trunk of 8 steps: 8 - 3
+    assert [name for name, bad in warehouse.checks(tmp_path / "data/warehouse") if bad.num_rows] == []
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data/runs").rglob("*.safetensors")}
     assert ladder(tmp_path / "tiny.toml", tmp_path / "data", 1) == fitted
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data/runs").rglob("*.safetensors")} == before

@@ -23,7 +23,7 @@ from lmpipe.train.optimizer import trunk_step
 from lmpipe.train.run import load_run, prepare_run
 
 SIZES = tuple(TransformerSettings(kind="transformer", layers=1, width=width, heads=2) for width in (8, 16, 24, 32))
-LADDER = LadderSettings(train="tiny", sizes=SIZES, budgets=(1300, 2600, 5200, 10400), resamples=40)
+LADDER = LadderSettings(train="tiny", sizes=SIZES, budgets=(1300, 2600, 5200, 10400), resamples=10)
 TRUTH = Laws(values_KP=np.array([[1.7, 40.0, 90.0, 0.4, 0.5]]))
 
 
