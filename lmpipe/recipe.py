@@ -196,6 +196,12 @@ def check_ranges(recipe: Recipe, where: str) -> None:
     unknown = set(recipe.split.by) - {s.name for s in recipe.sources}
     if unknown:
         raise RecipeError(f"{where}: split.by names no source: {sorted(unknown)}. Use the names of [[sources]].")
+    unknown = {key.partition(":")[0] for key in recipe.split.given} - {s.name for s in recipe.sources}
+    if unknown:
+        raise RecipeError(
+            f"{where}: split.given names no source: {sorted(unknown)}. Use the names of [[sources]], or document ids"
+            " such as ptb:ptb.test.txt."
+        )
     positive: dict[str, float] = {"tokens.shard_tokens": recipe.tokens.shard_tokens}
     if recipe.passages is not None:
         counts = ("min_chars", "min_chars_unspaced", "min_documents")

@@ -46,6 +46,12 @@ def test_every_recipe_of_the_project_is_readable() -> None:
         ("[split]\ntest = 2", r"split.test is 2.0; expected a share between 0 and 1"),
         ("[split]\ntest = 0.6\nvalid = 0.5", r"leave nothing to train on"),
         ("[split]\nby = { other = 'work' }", r"split.by names no source: \['other'\]"),
+        ("[split]\ngiven = { 'other:1' = 'test' }", r"split.given names no source: \['other'\]"),
+        ("[[train]]\nname = 'a'\nmodel = { kind = 'lstm', preset = 'gpt3' }", r"preset 'gpt3' is unknown"),
+        (
+            "[[train]]\nname = 'a'\norder = 'in_order'\nmodel = { kind = 'transformer' }",
+            r"order = 'in_order' needs an LSTM",
+        ),
         ("[tokenizer]\nvocabulary = 100", r"256 bytes and the end-of-text token need 257"),
         ("[[train]]\nname = 'a'\nmodel = { kind = 'gru' }", r"train\[0\]: model: kind 'gru' is not one of"),
         ("[[train]]\nname = 'a'\nmodel = { kind = 'lstm' }\nsteps = 0", r"train.a.steps is 0; expected a number above"),
