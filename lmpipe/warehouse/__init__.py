@@ -7,14 +7,22 @@ warehouse/; this package is the only one that opens the files.
 """
 
 from lmpipe.warehouse.door import PRIVATE, PUBLISHED, write
+from lmpipe.warehouse.flow_runs import (
+    FlowRun,
+    FlowTask,
+    UsedDataset,
+    UsedTraining,
+    code_sha256,
+    record_flow_run,
+    record_tasks,
+    record_used,
+)
 from lmpipe.warehouse.read import SavedQuery, checks, query, query_file, run_query, saved_queries, saved_sql
 from lmpipe.warehouse.record import (
     Benchmark,
-    FlowRun,
-    UsedDataset,
     record_benchmarks,
     record_dataset,
-    record_flow_run,
+    record_datasets,
     record_training,
 )
 
@@ -23,15 +31,21 @@ __all__ = [
     "PUBLISHED",
     "Benchmark",
     "FlowRun",
+    "FlowTask",
     "SavedQuery",
     "UsedDataset",
+    "UsedTraining",
     "checks",
+    "code_sha256",
     "query",
     "query_file",
     "record_benchmarks",
     "record_dataset",
+    "record_datasets",
     "record_flow_run",
+    "record_tasks",
     "record_training",
+    "record_used",
     "run_query",
     "saved_queries",
     "saved_sql",
