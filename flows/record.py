@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, TypedDict
+from uuid import UUID
 
 from prefect import Flow, State, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -64,7 +65,7 @@ def check_warehouse(data: Path) -> None:
 def record_end(recipe: Path, data: Path) -> None:
     """Enter this flow run as completed, so that a report made by it says so."""
     with get_client(sync_client=True) as client:
-        run = client.read_flow_run(this_flow_run.get_id())
+        run = client.read_flow_run(UUID(this_flow_run.get_id()))
     name = str(this_flow_run.get_flow_name())
     warehouse.record_flow_run(data / "warehouse", flow_row(name, recipe, run, "completed", datetime.now(UTC), None))
 

@@ -17,7 +17,8 @@ from lmpipe.warehouse.flow_runs import (
     record_tasks,
     record_used,
 )
-from lmpipe.warehouse.read import SavedQuery, checks, query, query_file, run_query, saved_queries, saved_sql
+from lmpipe.warehouse.keep import Rebuilt, backup, backups, rebuild, restore, verify
+from lmpipe.warehouse.read import checks, query, query_file, run_query
 from lmpipe.warehouse.record import (
     Benchmark,
     record_benchmarks,
@@ -25,6 +26,7 @@ from lmpipe.warehouse.record import (
     record_datasets,
     record_training,
 )
+from lmpipe.warehouse.saved import SavedQuery, saved_queries, saved_query, saved_sql
 
 __all__ = [
     "PRIVATE",
@@ -32,13 +34,17 @@ __all__ = [
     "Benchmark",
     "FlowRun",
     "FlowTask",
+    "Rebuilt",
     "SavedQuery",
     "UsedDataset",
     "UsedTraining",
+    "backup",
+    "backups",
     "checks",
     "code_sha256",
     "query",
     "query_file",
+    "rebuild",
     "record_benchmarks",
     "record_dataset",
     "record_datasets",
@@ -46,8 +52,11 @@ __all__ = [
     "record_tasks",
     "record_training",
     "record_used",
+    "restore",
     "run_query",
     "saved_queries",
+    "saved_query",
     "saved_sql",
+    "verify",
     "write",
 ]

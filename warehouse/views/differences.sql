@@ -1,5 +1,5 @@
 -- question: in what do two runs differ: settings, code, inputs and data, all the way up?
--- grain: one row per difference; a side that lacks the thing is null
+-- grain: one row per difference; a side that lacks the thing is null;
 -- settings are of the run and of every dataset above it; code is a lmpipe version, or a stage whose settings and
 -- inputs agree while its fingerprint does not; an input is a raw file by its checksum; data are counts of documents
 -- and tokens by source
@@ -14,7 +14,7 @@ with above as (
     select 'b', run_b, 'run', '', null
 ),
 made as (
-    select side, stage || '/' || name as thing, dataset, settings, version
+    select side, stage || '/' || datasets.name as thing, dataset, settings, version
     from above
     inner join datasets on dataset = id and above.kind = 'dataset'
     union all by name
@@ -37,13 +37,13 @@ code as (
     inner join flow_runs using (flow_run)
     where code is not null
     union all
-    select side, 'code', 'way of making ' || a.thing, left(if(side = 'a', a.dataset, b.dataset), 16)
+    select sides.side, 'code', 'way of making ' || a.thing, left(if(sides.side = 'a', a.dataset, b.dataset), 16)
     from made as a
     inner join made as b on a.side = 'a' and b.side = 'b' and a.thing = b.thing and a.dataset <> b.dataset
     cross join (values ('a'), ('b')) as sides(side)
     where a.settings::varchar = b.settings::varchar
-        and (select list(input order by kind, input) from lineage as ia where ia.id = a.dataset)
-            is not distinct from (select list(input order by kind, input) from lineage as ib where ib.id = b.dataset)
+        and (select list(input order by input_kind, input) from lineage as ia where ia.id = a.dataset)
+            is not distinct from (select list(input order by input_kind, input) from lineage as ib where ib.id = b.dataset)
 ),
 inputs as (
     select side, 'inputs' as kind, name, id || ' (' || bytes || ' bytes)' as value from above where kind = 'file'
