@@ -1,9 +1,10 @@
 """Ask the published copy: read-only, cut off from files and network, stopped after a time.
 
-SQL from outside is code, so the connection is locked down before it runs: no file but the copy (and the Parquet files
-or folders that are named beforehand), no extension, no setting can be changed, one select at a time. Selects only: in DuckDB
-a file that may be read may be written too, by COPY or ATTACH. Memory is bounded by DuckDB's own count, which does not
-see everything: SQL from strangers needs a process of its own with a limit by the operating system.
+SQL from outside is code, so the connection is locked down before it runs: no file but the copy (and the
+Parquet files or folders that are named beforehand), no extension, no setting can be changed, one select
+at a time. Selects only: in DuckDB a file that may be read may be written too, by COPY or ATTACH. Memory
+is bounded by DuckDB's own count, which does not see everything: SQL from strangers needs a process of its
+own with a limit by the operating system.
 """
 
 import logging
@@ -18,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from lmpipe.errors import WarehouseError
-from lmpipe.warehouse.door import DAMAGE, NO_EXTENSIONS, PUBLISHED, quoted
+from lmpipe.warehouse.door import NO_EXTENSIONS, PUBLISHED, damaged, quoted
 from lmpipe.warehouse.migrate import sql_files
 from lmpipe.warehouse.saved import SavedQuery, saved_query
 
@@ -39,7 +40,7 @@ def query(
     timeout: float = TIMEOUT,
     open_to: Sequence[Path] = (),
 ) -> pa.Table:
-    """Run one select on the published copy of the warehouse in `folder`; files and folders in `open_to` may be read by it.
+    """Run one select on the published copy of the warehouse in `folder`; it may read what is in `open_to` too.
 
     Raises WarehouseError when there is no database yet, for an error in the SQL, an attempt to write
     or to read another file, and when it runs for more than `timeout` seconds. KeyboardInterrupt ends the query.
@@ -118,7 +119,7 @@ def advice(error: duckdb.Error, results: Path) -> str:
     """Say what to do about a DuckDB error."""
     if "read-only mode" in str(error) or isinstance(error, duckdb.PermissionException):
         return "The results are read-only and no other file can be reached from them; write a select."
-    if isinstance(error, DAMAGE):
+    if damaged(error):
         return f"If the file is damaged: lmpipe warehouse restore --data {results.parent.parent}"
     return "Look at the tables with: show tables"
 
