@@ -167,8 +167,7 @@ def fill(data: Path, wiki: str = "wiki") -> tuple[Path, dict[str, Any]]:
         warehouse.record_training(folder, directory)
         scores = [(d, wiki if s == "wiki" else s, lang, factor * n, *rest) for d, s, lang, n, *rest in SCORES]
         made.append(evaluation(data, runs[name], scores=scores))
-    for manifest in made:
-        warehouse.record_dataset(folder, manifest.folder)
+    warehouse.record_datasets(folder, [manifest.folder for manifest in made])
     return folder, {"runs": runs, "datasets": made}
 
 

@@ -12,19 +12,21 @@ from lmpipe import warehouse
 from lmpipe.cli import app
 from lmpipe.errors import WarehouseError
 from lmpipe.warehouse import keep, migrate, pages
+from lmpipe.warehouse.read import asking
 
 
 def everything(folder):
     """Give the rows of every table and view, sorted; floats to 12 digits, since their sums depend on order."""
-    names = [row["name"] for row in rows(folder, "select name from (show tables)")]
-    return {
-        name: sorted(
-            str({k: f"{v:.12g}" if isinstance(v, float) else v for k, v in row.items()})
-            for row in rows(folder, f'from "{name}"')
-        )
-        for name in names
-        if name not in keep.BOOKKEEPING
-    }
+    with asking(folder / warehouse.PUBLISHED, 60) as con:
+        names = [name for (name,) in con.sql("select name from (show tables)").fetchall()]
+        return {
+            name: sorted(
+                str([f"{value:.12g}" if isinstance(value, float) else value for value in row])
+                for row in con.sql(f'from "{name}"').fetchall()
+            )
+            for name in names
+            if name not in keep.BOOKKEEPING
+        }
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def test_the_commands_say_what_they_did(filled):
     assert re.search(r"\d+ checks, 0 found rows", run("check"))
     with warehouse.write(folder) as con:
         con.execute("insert into checkpoints values ('gone', 1, 'model', 'ff')")
-    assert "checkpoints_without_training" in run("check", code=1)
+    assert "checks, 1 found rows" in run("check", code=1)
 
 
 # Documentation

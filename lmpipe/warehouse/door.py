@@ -36,7 +36,7 @@ NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
 """Without it a missing extension is a download of seconds that fails later and less clearly."""
 
 DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
-"""What DuckDB raises for a file that is locked, cut or corrupt; a wrong checksum of a header is a plain duckdb.Error."""
+"""What DuckDB raises for a file that is locked, cut or corrupt; for a header's checksum it is a plain duckdb.Error."""
 
 POLL_SECONDS = 0.01
 """Between two tries for the lock; a transaction takes about 50 ms."""

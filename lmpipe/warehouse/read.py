@@ -7,10 +7,11 @@ is bounded by DuckDB's own count, which does not see everything: SQL from strang
 own with a limit by the operating system.
 """
 
+import contextlib
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,13 @@ def query_file(
     open_to: Sequence[Path] = (),
 ) -> pa.Table:
     """Do the same on a published copy that lies anywhere."""
+    with asking(results, timeout, open_to) as con:
+        return interruptible(con, sql, parameters)
+
+
+@contextlib.contextmanager
+def asking(results: Path, timeout: float, open_to: Sequence[Path] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a locked connection for at most `timeout` seconds; DuckDB's errors leave it as WarehouseError."""
     if not results.exists():
         raise WarehouseError(f"{results}: no results yet. Run a recipe first, for example: lmpipe run demo.toml")
     con = duckdb.connect(":memory:", config=LOCKED_DOWN)
@@ -64,7 +72,7 @@ def query_file(
     alarm.start()
     try:
         lock_down(con, results, open_to)
-        return interruptible(con, sql, parameters)
+        yield con
     except duckdb.InterruptException as error:
         raise WarehouseError(f"the query was stopped after {timeout:g} s. Narrow it, or give it more time.") from error
     except duckdb.Error as error:
@@ -163,4 +171,5 @@ def used(parameters: Mapping[str, Any], sql: str) -> dict[str, Any]:
 
 def checks(folder: Path) -> list[tuple[str, pa.Table]]:
     """Run every check on the published copy; each gives the rows that are wrong, none when all is well."""
-    return [(path.stem, query(folder, path.read_text(encoding="utf-8"))) for path in sql_files("checks")]
+    with asking(folder / PUBLISHED, TIMEOUT) as con:
+        return [(path.stem, run(con, path.read_text(encoding="utf-8"), {})) for path in sql_files("checks")]
