@@ -5,7 +5,6 @@ The folder: one run trained on a million documents in Parquet, each with its pla
 the sums of all evaluations by run and source over the same rows in memory.
 """
 
-import json
 import shutil
 import sqlite3
 import sys
@@ -43,7 +42,8 @@ insert into token_stats
     select sha256('tokens' || i), split, 'source-' || s, 'en', 1000, 100000, 400000, 80000
     from range({TRAININGS}) as t(i), range(8) as u(s), (values ('train'), ('valid'), ('test')) as v(split);
 insert into shards
-    select sha256('evaluate' || i), 'e.parquet', 'evaluations', {DOCUMENTS}, 0, 1000, 's' from range({EVALUATIONS}) as t(i);
+    select sha256('evaluate' || i), 'e.parquet', 'evaluations', {DOCUMENTS}, 0, 1000, 's'
+    from range({EVALUATIONS}) as t(i);
 insert into trainings
     select sha256('run' || i), 'r' || i % 6 || '-m' || i, 'r' || i % 6, 'transformer', 32000, sha256('tokens' || i),
         '{{"lr": 0.1, "model": {{"kind": "transformer", "layers": ' || i || '}}}}', '/runs', 2000, 4000000, 1000000 + i,
