@@ -129,6 +129,27 @@ def ladder_rows(results: Path) -> list[dict[str, str]]:
     ]
 
 
+def ablation_rows(results: Path) -> list[dict[str, str]]:
+    """Give the newest ablation of each recipe as text: a row for each thing dropped, a column for each slice."""
+    found = [row for row in ask(results, "ablation") if row["slice"] != "lang"]
+    columns = list(dict.fromkeys(row["source"] for row in found))
+    table: dict[tuple[str, str], dict[str, str]] = {}
+    for row in found:
+        start = {"recipe": row["recipe"], "without": row["dropped"], "seeds": whole(row["seeds"])}
+        line = table.setdefault((row["recipe"], row["dropped"]), start | dict.fromkeys(columns, UNKNOWN))
+        line[row["source"]] = difference(row) if row["difference"] is not None else row["verdict"]
+    return list(table.values())
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """Write a difference with its sign and interval; a star where the interval leaves out zero."""
+    value, low, high = row["difference"], row["difference_low"], row["difference_high"]
+    if None in (low, high):
+        return f"{value:+.4f}"
+    star = " *" if row["verdict"] in ("worse without", "better without") else ""
+    return f"{value:+.4f} ({low:+.4f} to {high:+.4f}){star}"
+
+
 def lineage_rows(results: Path, evaluation: str) -> list[dict[str, str]]:
     """Give what an evaluation was made from as text, raw files first."""
     found = ask(results, "where_from", {"id": evaluation})
