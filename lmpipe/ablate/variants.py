@@ -132,14 +132,14 @@ def without_source(recipe: Recipe, name: str) -> Recipe:
     if len(names) == 1:
         raise RecipeError(f"drop source.{name}: it is the only source, so nothing would be left to train on.")
     tokens = recipe.tokens
-    mixture = {
-        key: {source: number for source, number in getattr(tokens, key).items() if source != name}
-        for key in ("epochs", "weights")
-    }
+    epochs, weights = (
+        {source: number for source, number in shares.items() if source != name}
+        for shares in (tokens.epochs, tokens.weights)
+    )
     return replace(
         recipe,
         sources=tuple(source for source in recipe.sources if source.name != name),
-        tokens=replace(tokens, **mixture),
+        tokens=replace(tokens, epochs=epochs, weights=weights),
     )
 
 

@@ -42,6 +42,34 @@ def perplexity_row(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
+    """Lay out one run on the leaderboard."""
+    return {
+        "place": whole(row["place"]),
+        "run": row["name"],
+        "bits per byte": real(row["bits_per_byte"]),
+        "95 % of bits per byte": interval(row, "bits_per_byte"),
+        "token perplexity": real(row["token_perplexity"]),
+        "95 % of token perplexity": interval(row, "token_perplexity"),
+        "word perplexity": real(row["word_perplexity"]),
+        "95 % of word perplexity": interval(row, "word_perplexity"),
+        "documents": whole(row["documents"]),
+    }
+
+
+def stage_rows(results: Path) -> list[dict[str, str]]:
+    """Give the wall time of each stage as text, the longest first."""
+    return [
+        {
+            "stage": row["stage"],
+            "datasets": whole(row["datasets"]),
+            "seconds": real(row["seconds"]),
+            "share": share(row["share"]),
+        }
+        for row in ask(results, "stage_seconds")
+    ]
+
+
 def funnel_rows(results: Path) -> list[dict[str, str]]:
     """Give what became of the documents of each source as text, with the reasons of what was taken out."""
     return [

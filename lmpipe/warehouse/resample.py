@@ -153,20 +153,23 @@ def weights(keys: Numbers) -> Numbers:
     """Draw how often each document is in each resample."""
     steps = np.arange(1, RESAMPLES // LANES + 1, dtype=np.uint64) * np.uint64(GOLDEN)
     bits = mixed(keys.astype(np.uint64)[:, None] + steps[None, :]).astype("<u8")
-    return POISSON[bits.view("<u2")]
+    drawn: Numbers = POISSON[bits.view("<u2")]
+    return drawn
 
 
 def mixed(x: Numbers) -> Numbers:
     """Hash 64 bits into 64 (the finaliser of splitmix64)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    hashed: Numbers = x ^ (x >> np.uint64(31))
+    return hashed
 
 
 def poisson_table() -> Numbers:
     """Give the Poisson variable of mean 1 for each of 65,536 equally likely numbers."""
     cumulated = np.cumsum([exp(-1) / factorial(k) for k in range(16)])
-    return np.searchsorted(cumulated, (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
+    variable: Numbers = np.searchsorted(cumulated, (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
+    return variable
 
 
 POISSON = poisson_table()

@@ -1,5 +1,5 @@
 -- question: How did the loss of the last evaluated runs fall? (runs: how many; points: of each curve at most)
--- grain: one row per run, split and step shown; a curve keeps its last step
+-- grain: one row per run, split and step shown, variants of ablations left out; a curve keeps its last step
 with evaluated as (
     select run, max(finished) as finished
     from evaluations
@@ -10,6 +10,7 @@ chosen as (
     select run
     from trainings
     left join evaluated using (run)
+    where run not in (select run from ablation_runs)
     order by finished desc nulls last, name, run
     limit $runs
 ),

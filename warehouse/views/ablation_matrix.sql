@@ -3,7 +3,7 @@
 -- difference is in bits per byte, without minus with, the mean over seeds of the paired difference over documents:
 -- above zero, the part helps. Its variance is that over resampled documents plus that between seeds, divided by their
 -- number; the 95 % interval is Student's, with the degrees of freedom of Satterthwaite (1946). One seed says nothing
--- of seeds: seed_deviation is null, and the interval is over documents alone
+-- of seeds: seed_deviation is null, the interval is over documents alone, and nothing is sure
 -- nats_per_token is the same difference in nats per token; with and without share the tokenizer
 create or replace view ablation_matrix as
 with scored as (
@@ -89,6 +89,7 @@ final as (
         finite(seed_deviation) as seed_deviation,
         case
             when documents < 6 then 'not sure: fewer than 6 documents'
+            when seeds = 1 then 'not sure: one seed'
             when difference - margin > 0 then 'worse without'
             when difference + margin < 0 then 'better without'
             else 'no sure difference'
