@@ -21,6 +21,7 @@ SCHEMAS = {
     ),
     "funnel": pa.schema([(c, TEXT) for c in ("source", "lang", "outcome", "reason", "split")] + SIZES),
     "token_stats": pa.schema([(c, TEXT) for c in ("split", "source", "lang")] + [*SIZES, ("tokens", COUNT)]),
+    "ablation_runs": pa.schema([("dropped", TEXT), ("training", TEXT), ("seed", COUNT), ("run", TEXT), ("base", TEXT)]),
     "evaluations": pa.schema(
         [(c, TEXT) for c in ("run", "checkpoint", "set", "document", "source", "lang", "protocol")]
         + [("nats", REAL)]

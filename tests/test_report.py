@@ -4,14 +4,25 @@ import base64
 import hashlib
 import math
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from results_corpus import PROTOCOL, SCORES, corpus, evaluation, fill, training
+from results_corpus import PROTOCOL, SCORES, corpus, dataset, evaluation, fill, rows, training
 
 from lmpipe import warehouse
 from lmpipe.errors import WarehouseError
-from lmpipe.report import build_report, charts, funnel_rows, loss_curve_png, page, perplexity_rows
+from lmpipe.report import (
+    ablation_rows,
+    build_interactive_report,
+    build_report,
+    charts,
+    funnel_rows,
+    loss_curve_png,
+    perplexity_rows,
+)
+from lmpipe.report.page import STYLE
 
 EVIL = "<script>alert('wiki')</script>&\""
 
@@ -68,7 +79,7 @@ def test_the_policy_allows_only_the_pages_own_style(evil):
 
 def test_every_chart_has_a_name(evil):
     drawings = Page(evil[2]).all("svg")
-    assert len(drawings) == 5
+    assert len(drawings) == 7
     assert all(d["role"] == "img" and "rows of the table" in d["aria-label"] for d in drawings)
 
 
@@ -78,7 +89,7 @@ def test_the_page_suits_phones_and_the_dark(evil):
     assert 'fill="#000"' not in evil[2]
 
 
-@pytest.mark.parametrize("paper", re.findall(r"--paper: (#\w{6})", page.STYLE))
+@pytest.mark.parametrize("paper", re.findall(r"--paper: (#\w{6})", STYLE))
 def test_colours_can_be_told_from_the_paper(paper):
     def luminance(colour):
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -130,7 +141,7 @@ def test_rows_are_text(evil):
     [first, *_] = perplexity_rows(evil[0])
     assert (first["source"], first["run"], first["place"], first["bytes"]) == ("all", "transformer", "1", "75")
     assert first["bits per byte"] == "1.039"
-    assert first["95 % of bits per byte"] == "0.615 to 1.463"
+    assert first["95 % of bits per byte"] == "0.649 to 1.731"
     news = next(row for row in perplexity_rows(evil[0]) if row["source"] == "news")
     assert news["95 % of bits per byte"] == "–"
     assert [row["kept"] for row in funnel_rows(evil[0])] == ["5", "3"]
@@ -187,3 +198,98 @@ def test_unlike_evaluations_stand_in_charts_of_their_own(tmp_path):
 def test_languages_of_one_source_stand_apart():
     rows = [{"source": "all", "lang": "all"}, {"source": "news", "lang": "en"}, {"source": "news", "lang": "zh"}]
     assert charts.slice_names(rows) == ["all", "news (en)", "news (zh)"]
+
+
+# Ablation
+
+
+def ablated(data, factors):
+    """Record a recipe's run and one without a filter, for each seed; `factors` are its nats against the recipe's."""
+    folder = data / "warehouse"
+    made = corpus(data)
+    for manifest in made:
+        warehouse.record_dataset(folder, manifest.folder)
+    tokens = made[-1]
+    scores = [(f"d:{n}", "wiki" if n % 2 else "news", "en", 80.0 + n % 7, 40, 30, 100 + n % 11) for n in range(60)]
+    compared = []
+    for seed, factor in enumerate(factors, 1):
+        runs = []
+        for name, times in ((f"lstm-{seed}", 1.0), (f"lstm-without-{seed}", factor)):
+            directory, run = training(data, name, tokens)
+            warehouse.record_training(folder, directory)
+            worse = [(*score[:3], score[3] * times, *score[4:]) for score in scores]
+            warehouse.record_dataset(folder, evaluation(data, run, scores=worse).folder)
+            runs.append(run)
+        compared.append(("filter.words", "lstm", seed, runs[1], runs[0]))
+    table = dataset(data, "ablate", "demo", [], {"ablation_runs": compared})
+    warehouse.record_dataset(folder, table.folder)
+    return folder
+
+
+def test_the_ablation_matrix_has_an_interval_over_documents_and_seeds(tmp_path):
+    one, three = ablated(tmp_path / "one", [1.05]), ablated(tmp_path / "three", [1.02, 1.05, 1.08])
+    [alone] = rows(one, "from ablation_matrix where slice = 'all'")
+    [found] = rows(three, "from ablation_matrix where slice = 'all'")
+    whole = sum(80 + n % 7 for n in range(60)) / sum(100 + n % 11 for n in range(60)) / math.log(2)
+    assert found["difference"] == pytest.approx(0.05 * whole)
+    assert found["seed_deviation"] == pytest.approx(0.03 * whole)
+    assert found["nats_per_token"] == pytest.approx(0.05 * sum(80 + n % 7 for n in range(60)) / (60 * 40))
+    # seeds differ by far more than documents: Student's t with two degrees of freedom, over three seeds
+    margin = 4.303 * 0.03 * whole / math.sqrt(3)
+    assert found["difference_high"] - found["difference"] == pytest.approx(margin, rel=0.02)
+    assert (found["seeds"], found["verdict"]) == (3, "no sure difference")
+    assert alone["difference"] == pytest.approx(0.05 * whole)
+    assert (alone["seeds"], alone["seed_deviation"], alone["verdict"]) == (1, None, "not sure: one seed")
+    assert alone["difference_low"] > 0
+    [line] = ablation_rows(three / warehouse.PUBLISHED)
+    assert line["without"] == "filter.words"
+    assert line["all"].startswith(f"{0.05 * whole:+.4f} (")
+    assert set(line) == {"recipe", "without", "seeds", "all", "news", "wiki"}
+
+
+def test_an_ablation_on_other_documents_says_why_it_has_no_numbers(tmp_path):
+    folder = ablated(tmp_path, [1.05])
+    with warehouse.write(folder) as con:
+        con.execute("update slice_sums set document_set = 'other' where run in (select run from ablation_runs)")
+    assert [(row["difference"], row["verdict"]) for row in rows(folder, "from ablation_matrix")] == [
+        (None, "not comparable, because they scored different documents")
+    ]
+
+
+def test_variants_of_an_ablation_stay_out_of_the_perplexities_of_the_page(tmp_path):
+    folder = ablated(tmp_path, [1.05])
+    text = build_report(folder / warehouse.PUBLISHED, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "lstm-1" in text
+    assert "lstm-without-1" not in text
+    assert "filter.words" in text
+
+
+# In a browser
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def seen(path, tmp_path):
+    """Open a page in a headless browser; return its document once scripts have run, and what its console said."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=20000"]
+    command = [BROWSER, *options, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
+    return Page(done.stdout), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome to look at the page with")
+@pytest.mark.parametrize("build", [build_report, build_interactive_report])
+def test_a_browser_draws_every_chart_without_complaint_and_shows_the_numbers_of_the_views(evil, tmp_path, build):
+    shown, console = seen(build(evil[0], tmp_path / "report.html"), tmp_path)
+    assert console == []
+    drawings = [attrs for tag in ("svg", "div") for attrs in shown.all(tag) if attrs.get("role") == "img"]
+    assert len(drawings) == 7
+    assert all("rows of the table" in drawing["aria-label"] for drawing in drawings)
+    assert len([svg for svg in shown.all("svg") if int(float(svg["width"])) > 100]) == 7
+    assert EVIL in shown.texts
+    for row in rows(evil[0].parent, "from perplexity where slice <> 'lang'"):
+        assert f"{row['bits_per_byte']:.3f}" in shown.texts
+        assert f"{row['token_perplexity']:.3f}" in shown.texts
+        if row["documents"] > 1:
+            assert f"{row['bits_per_byte_low']:.3f} to {row['bits_per_byte_high']:.3f}" in shown.texts

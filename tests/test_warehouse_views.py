@@ -4,11 +4,13 @@ import math
 import shutil
 import threading
 
+import numpy as np
 import pytest
 from results_corpus import FUNNEL, PROTOCOL, SCORES, corpus, dataset, evaluation, fill, numbers_by_check, rows
 
 from lmpipe import warehouse
 from lmpipe.errors import WarehouseError
+from lmpipe.warehouse.resample import add_slices
 
 BITS = 1 / math.log(2)
 
@@ -21,35 +23,109 @@ def filled(tmp_path_factory):
 # Views
 
 
-def test_perplexity_is_of_sums_with_the_ratio_estimators_interval(filled):
+def test_perplexity_is_of_sums(filled):
     folder, made = filled
     run = made["runs"]["lstm"]
     found = rows(folder, "from perplexity where run = $run and source = 'wiki'", run=run)[0]
     assert (found["documents"], found["tokens"], found["words"], found["bytes"], found["nats"]) == (2, 15, 12, 60, 40.0)
     assert found["token_perplexity"] == pytest.approx(math.exp(40 / 15))
     assert found["word_perplexity"] == pytest.approx(math.exp(40 / 12))
+    assert found["byte_perplexity"] == pytest.approx(math.exp(40 / 60))
     assert found["bits_per_byte"] == pytest.approx(40 / 60 * BITS)
-    # residuals of bytes: 10 - 20 * 2/3 = -10/3 and 10/3; variance 2 * (10/3)^2 / 1, over n = 2 documents of mean 30
-    margin = 1.959964 * math.sqrt(2 * (10 / 3) ** 2 / 2) / 30 * BITS
-    assert found["bits_per_byte_low"] == pytest.approx(40 / 60 * BITS - margin)
-    assert found["bits_per_byte_high"] == pytest.approx(40 / 60 * BITS + margin)
-    # residuals of tokens: 10 - 5 * 8/3 = -10/3 and 10/3; mean 7.5 tokens
-    margin = 1.959964 * math.sqrt(2 * (10 / 3) ** 2 / 2) / 7.5
-    assert found["token_perplexity_low"] == pytest.approx(math.exp(40 / 15 - margin))
-    assert found["token_perplexity_high"] == pytest.approx(math.exp(40 / 15 + margin))
+    # every resample lies between the two documents, which have 10 / 20 and 30 / 40 nats per byte
+    assert found["bits_per_byte_low"] == pytest.approx(10 / 20 * BITS)
+    assert found["bits_per_byte_high"] == pytest.approx(30 / 40 * BITS)
 
 
-def test_perplexity_has_a_row_for_all_and_no_interval_of_one_document(filled):
+def test_perplexity_has_a_row_for_each_slice_and_no_interval_of_one_document(filled):
     folder, made = filled
-    found = rows(folder, "from perplexity where run = $run order by source", run=made["runs"]["lstm"])
-    assert [(r["source"], r["documents"], r["nats"]) for r in found] == [
-        ("all", 3, 60.0),
-        ("news", 1, 20.0),
-        ("wiki", 2, 40.0),
+    found = rows(folder, "from perplexity where run = $run order by slice, source, lang", run=made["runs"]["lstm"])
+    assert [(r["slice"], r["source"], r["lang"], r["documents"], r["nats"]) for r in found] == [
+        ("all", "all", "all", 3, 60.0),
+        ("lang", "all", "en", 2, 40.0),
+        ("lang", "all", "zh", 1, 20.0),
+        ("source", "news", "zh", 1, 20.0),
+        ("source", "wiki", "en", 2, 40.0),
     ]
-    news = found[1]
+    news = found[3]
     assert news["bits_per_byte"] == pytest.approx(20 / 15 * BITS)
     assert [news[f"{n}_{end}"] for n in ("bits_per_byte", "token_perplexity") for end in ("low", "high")] == [None] * 4
+
+
+def drawn(number, seed):
+    """Make documents of very different lengths, and the scores of two models of which b is 1 % better."""
+    random = np.random.default_rng(seed)
+    sizes = random.geometric(1 / 400, number) + 20
+    first = sizes * random.gamma(30, 0.05, number)
+    second = first * random.normal(0.99, 0.02, number)
+    return sizes, first, second
+
+
+def scored(sizes, nats):
+    """Lay out scores: one token per 4 bytes, one word per 5."""
+    return [
+        (f"w:{n}", "w", "en", float(nat), int(size) // 4, int(size) // 5, int(size))
+        for n, (size, nat) in enumerate(zip(sizes, nats, strict=True))
+    ]
+
+
+def multinomial(sizes, nats):
+    """Bootstrap a ratio as the books have it: draw as many documents as there are, with replacement."""
+    random = np.random.default_rng(1)
+    picks = random.integers(0, len(sizes), (4000, len(sizes)))
+    return np.quantile(nats[picks].sum(1) / sizes[picks].sum(1), [0.025, 0.975])
+
+
+def test_intervals_are_those_of_a_bootstrap_over_documents(tmp_path):
+    folder = tmp_path / "warehouse"
+    sizes, first, second = drawn(300, seed=5)
+    for run, nats in (("a", first), ("b", second)):
+        warehouse.record_dataset(folder, evaluation(tmp_path, run, scores=scored(sizes, nats)).folder)
+    [found] = rows(folder, "from perplexity where run = 'a' and slice = 'all'")
+    low, high = multinomial(sizes, first) * BITS
+    width = high - low
+    assert found["bits_per_byte_low"] == pytest.approx(low, abs=0.08 * width)
+    assert found["bits_per_byte_high"] == pytest.approx(high, abs=0.08 * width)
+    low, high = np.exp(multinomial(sizes // 5, first))
+    assert found["word_perplexity_low"] == pytest.approx(low, abs=0.08 * (high - low))
+    [pair] = rows(folder, "from paired_differences('a', 'b') where slice = 'all'")
+    low, high = multinomial(sizes, first - second) * BITS
+    assert pair["difference"] == pytest.approx((first - second).sum() / sizes.sum() * BITS)
+    assert pair["difference_low"] == pytest.approx(low, abs=0.08 * (high - low))
+    assert pair["difference_high"] == pytest.approx(high, abs=0.08 * (high - low))
+    assert (high - low) * 5 < width  # pairing is what makes one per cent visible
+    assert pair["won_share"] == pytest.approx((first < second).mean())
+    assert pair["verdict"] == "b is better"
+
+
+def test_the_same_documents_are_drawn_in_whatever_order_and_company(tmp_path):
+    sizes, first, _ = drawn(50, seed=6)
+    found = []
+    for data, scores in ((tmp_path / "a", scored(sizes, first)), (tmp_path / "b", scored(sizes, first)[::-1])):
+        warehouse.record_dataset(data / "warehouse", evaluation(data, "r", scores=scores).folder)
+        found.append(rows(data / "warehouse", "from slice_sums select * exclude (evaluation) order by slice"))
+    assert found[0] == found[1]
+
+
+def test_an_evaluation_recorded_before_there_were_slices_gets_them_with_the_next(filled, tmp_path):
+    shutil.copy(filled[0] / warehouse.PRIVATE, tmp_path)
+    with warehouse.write(tmp_path) as con:
+        con.execute("delete from slice_sums")
+    assert numbers_by_check(tmp_path)["slice_sums"] == 4
+    warehouse.record_dataset(tmp_path, evaluation(tmp_path, "late").folder)
+    assert "slice_sums" not in numbers_by_check(tmp_path)
+
+
+def test_domains_are_slices_of_their_own(tmp_path):
+    folder = tmp_path / "warehouse"
+    warehouse.record_dataset(folder, evaluation(tmp_path, "r").folder)
+    with warehouse.write(folder) as con:
+        con.execute("update evaluation_documents set domain = if(document = 'wiki:2', 'romance', source)")
+        con.execute("delete from slice_sums")
+        add_slices(con)
+    [found] = rows(folder, "from perplexity where slice = 'domain'")
+    assert (found["domain"], found["source"], found["documents"], found["nats"]) == ("romance", "wiki/romance", 1, 30.0)
+    assert "slice_sums" not in numbers_by_check(folder)
 
 
 def test_perplexity_is_never_infinite(tmp_path):
@@ -89,16 +165,28 @@ def test_leaderboard_ranks_only_what_may_be_compared(filled, tmp_path):
 def test_paired_difference_is_per_document(filled):
     folder, made = filled
     parameters = {"a": made["runs"]["lstm"], "b": made["runs"]["transformer"][:12]}
-    found = {row["source"]: row for row in warehouse.run_query(folder, "compare", parameters).to_pylist()}
-    # nats of a minus b are a tenth of a's: 1 and 3 of 20 and 40 bytes; residuals -1/3 and 1/3
+    answer = warehouse.run_query(folder, "compare", parameters).to_pylist()
+    found = {row["source"]: row for row in answer if row["slice"] != "lang"}
+    # nats of a minus b are a tenth of a's: 1 and 3 of 20 and 40 bytes
     wiki = found["wiki"]
-    margin = 1.959964 * math.sqrt(2 * (1 / 3) ** 2 / 2) / 30 * BITS
     assert wiki["difference"] == pytest.approx(4 / 60 * BITS)
-    assert wiki["difference_low"] == pytest.approx(4 / 60 * BITS - margin)
-    assert wiki["difference_high"] == pytest.approx(4 / 60 * BITS + margin)
-    assert (wiki["worse_share"], wiki["verdict"], wiki["documents"]) == (1.0, "b is better", 2)
-    assert found["news"]["verdict"] == "not sure: fewer than 2 documents"
+    assert wiki["difference_low"] == pytest.approx(1 / 20 * BITS)
+    assert wiki["difference_high"] == pytest.approx(3 / 40 * BITS)
+    assert (wiki["won_share"], wiki["worse_share"], wiki["documents"]) == (0.0, 1.0, 2)
+    assert {row["verdict"] for row in answer} == {"not sure: fewer than 6 documents"}
     assert found["all"]["documents"] == 3
+
+
+def test_of_several_evaluations_only_the_comparable_pairs_are_shown(tmp_path):
+    folder = tmp_path / "warehouse"
+    for run in ("a", "b"):
+        for stride in ("stride:256", "stride:128"):
+            warehouse.record_dataset(folder, evaluation(tmp_path, run, protocol=f"{PROTOCOL}|{stride}").folder)
+    found = rows(folder, "from paired_differences('a', 'b') where slice = 'all' order by protocol_a")
+    assert [(row["protocol_a"][-10:], row["protocol_b"][-10:]) for row in found] == [
+        ("stride:128", "stride:128"),
+        ("stride:256", "stride:256"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +266,7 @@ def test_checks_find_nothing_in_a_sound_warehouse(filled):
 @pytest.mark.parametrize(
     ("sql", "check"),
     [
+        ("update slice_sums set bytes = bytes + 1 where source = 'news'", "slice_sums"),
         ("delete from datasets where stage = 'split'", "orphan_inputs"),
         ("update evaluation_documents set nats = nats + 1 where source = 'news'", "evaluation_sums"),
         ("insert into evaluation_documents from evaluation_documents limit 1", "evaluation_rows"),

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, feeds, look, move, run, stages, warehouse
+from lmpipe.cli import ablate, curate, dumps, feeds, look, move, run, stages, warehouse
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="From raw public text to perplexities that can be traced to their bytes.",
 )
 run.add_to(app)
+ablate.add_to(app)
 stages.add_to(app)
 move.add_to(app)
 dumps.add_to(app)

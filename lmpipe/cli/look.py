@@ -92,16 +92,18 @@ def batch(
 
 
 def report(data: Data = DATA, out: OutOption = None) -> None:
-    """Build the report, one HTML page that works offline, from the database of results.
+    """Build the report, HTML pages that work offline, from the database of results: one still, one interactive.
 
     Needs a warehouse: run a recipe first.
 
     Example: lmpipe report --data data/demo
     """
     from lmpipe import warehouse
-    from lmpipe.report import build_report
+    from lmpipe.report import build_interactive_report, build_report
 
-    print(build_report(data / "warehouse" / warehouse.PUBLISHED, out or data / "report.html"))
+    results, page = data / "warehouse" / warehouse.PUBLISHED, out or data / "report.html"
+    print(build_report(results, page))
+    print(build_interactive_report(results, page.with_stem(f"{page.stem}-interactive")))
 
 
 def doctor(data: Data = DATA) -> None:

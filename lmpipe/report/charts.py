@@ -68,7 +68,7 @@ def interval_chart(rows: Rows, measure: str, title: str, palette: Palette) -> Sp
             for name, row in zip(names, rows, strict=True)
             if row[measure] is not None
         ],
-        height={"step": 18},
+        height=18 * len(set(names)) * len(runs),
         encoding={
             "y": {
                 "field": "slice",
@@ -80,17 +80,72 @@ def interval_chart(rows: Rows, measure: str, title: str, palette: Palette) -> Sp
             "yOffset": {"field": "name", "sort": runs},
             "color": colours("name", {run: palette[run] for run in runs}),
         },
+        layer=with_interval({"x": {"field": measure, **axis}}, low, high, axis),
+    )
+
+
+def board_chart(rows: Rows, palette: Palette) -> Spec:
+    """Show the bits per byte of each run (down) with its 95 % interval, best first."""
+    shown = [row for row in rows if row["bits_per_byte"] is not None]
+    fields = ("name", "bits_per_byte", "bits_per_byte_low", "bits_per_byte_high")
+    low, high = fields[2:]
+    axis = {"type": "quantitative", "title": "bits per byte", "scale": {"zero": False, "nice": True}}
+    names = list(dict.fromkeys(row["name"] for row in shown))
+    colour = colours("name", {name: palette[name] for name in names}) | {"legend": None}
+    return spec(
+        [{key: row[key] for key in fields} for row in shown],
+        height=26 * len(names),
+        encoding={"y": {"field": "name", "type": "nominal", "title": None, "sort": names}, "color": colour},
+        layer=with_interval({"x": {"field": "bits_per_byte", **axis}}, low, high, axis),
+    )
+
+
+def ablation_chart(rows: Rows) -> Spec:
+    """Show the difference that each dropped part makes (down), by slice (colour), around a line at zero."""
+    slices = run_colours(row["source"] for row in rows)
+    axis = {"type": "quantitative", "title": "bits per byte without, minus with", "scale": {"nice": True}}
+    fields = ("dropped", "source", "difference", "difference_low", "difference_high")
+    where = {
+        "y": {"field": "dropped", "type": "nominal", "title": None, "axis": {"grid": True}},
+        "yOffset": {"field": "source"},
+        "color": colours("source", slices),
+    }
+    drawn = with_interval({"x": {"field": "difference", **axis}}, "difference_low", "difference_high", axis)
+    return spec(
+        [{key: row[key] for key in fields} for row in rows if row["difference"] is not None],
+        height=16 * len({row["dropped"] for row in rows}) * len(slices),
         layer=[
             {
-                "transform": [{"filter": f"isValid(datum['{low}'])"}],
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"x": {"field": low, **axis}, "x2": {"field": high}},
+                "mark": {"type": "rule", "strokeDash": [4, 3], "color": "currentColor", "tooltip": None},
+                "encoding": {"x": {"datum": 0, **axis}},
             },
-            {
-                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-                "encoding": {"x": {"field": measure, **axis}},
-            },
+            *({**layer, "encoding": where | layer["encoding"]} for layer in drawn),
         ],
+    )
+
+
+def with_interval(measure: Spec, low: str, high: str, axis: Spec) -> list[Spec]:
+    """Lay a point over the line from the low end of its interval to the high one; one without interval stands alone."""
+    return [
+        {
+            "transform": [{"filter": f"isValid(datum['{low}'])"}],
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {"x": {"field": low, **axis}, "x2": {"field": high}},
+        },
+        {"mark": {"type": "point", "filled": True, "size": 70, "opacity": 1}, "encoding": measure},
+    ]
+
+
+def stage_chart(rows: Rows) -> Spec:
+    """Show the wall seconds of each stage, the longest on top."""
+    return spec(
+        [{key: row[key] for key in ("stage", "seconds")} for row in rows],
+        height=20 * len(rows),
+        mark={"type": "bar", "color": SERIES[0]},
+        encoding={
+            "y": {"field": "stage", "type": "nominal", "title": None, "sort": None},
+            "x": {"field": "seconds", "type": "quantitative", "title": "seconds", "axis": {"tickCount": 5}},
+        },
     )
 
 
@@ -110,7 +165,7 @@ def funnel_chart(rows: Rows) -> Spec:
             for row in rows
             for order, outcome in enumerate(OUTCOMES)
         ],
-        height={"step": 26},
+        height=26 * len({row["source"] for row in rows}),
         mark={"type": "bar"},
         encoding={
             "y": {"field": "source", "type": "nominal", "title": None, "sort": None},
@@ -132,7 +187,7 @@ def token_chart(rows: Rows) -> Spec:
     order = {split: place for place, split in enumerate(SPLITS)}
     return spec(
         [{key: row[key] for key in ("source", "split", "tokens")} | {"order": order[row["split"]]} for row in rows],
-        height={"step": 26},
+        height=26 * len({row["source"] for row in rows}),
         mark={"type": "bar"},
         encoding={
             "y": {"field": "source", "type": "nominal", "title": None},
@@ -217,6 +272,7 @@ INK = {"labelColor": "currentColor", "titleColor": "currentColor", "titleFontWei
 CONFIG: Spec = {
     "font": FONT,
     "aria": False,
+    "mark": {"tooltip": {"content": "data"}},
     "view": {"stroke": None},
     "axis": {
         **INK,

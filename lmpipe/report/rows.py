@@ -42,6 +42,34 @@ def perplexity_row(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
+    """Lay out one run on the leaderboard."""
+    return {
+        "place": whole(row["place"]),
+        "run": row["name"],
+        "bits per byte": real(row["bits_per_byte"]),
+        "95 % of bits per byte": interval(row, "bits_per_byte"),
+        "token perplexity": real(row["token_perplexity"]),
+        "95 % of token perplexity": interval(row, "token_perplexity"),
+        "word perplexity": real(row["word_perplexity"]),
+        "95 % of word perplexity": interval(row, "word_perplexity"),
+        "documents": whole(row["documents"]),
+    }
+
+
+def stage_rows(results: Path) -> list[dict[str, str]]:
+    """Give the wall time of each stage as text, the longest first."""
+    return [
+        {
+            "stage": row["stage"],
+            "datasets": whole(row["datasets"]),
+            "seconds": real(row["seconds"]),
+            "share": share(row["share"]),
+        }
+        for row in ask(results, "stage_seconds")
+    ]
+
+
 def funnel_rows(results: Path) -> list[dict[str, str]]:
     """Give what became of the documents of each source as text, with the reasons of what was taken out."""
     return [
@@ -127,6 +155,27 @@ def ladder_rows(results: Path) -> list[dict[str, str]]:
         }
         for row in ask(results, "ladder_fits")
     ]
+
+
+def ablation_rows(results: Path) -> list[dict[str, str]]:
+    """Give the newest ablation of each recipe as text: a row for each thing dropped, a column for each slice."""
+    found = [row for row in ask(results, "ablation") if row["slice"] != "lang"]
+    columns = list(dict.fromkeys(row["source"] for row in found))
+    table: dict[tuple[str, str], dict[str, str]] = {}
+    for row in found:
+        start = {"recipe": row["recipe"], "without": row["dropped"], "seeds": whole(row["seeds"])}
+        line = table.setdefault((row["recipe"], row["dropped"]), start | dict.fromkeys(columns, UNKNOWN))
+        line[row["source"]] = difference(row) if row["difference"] is not None else row["verdict"]
+    return list(table.values())
+
+
+def difference(row: Mapping[str, Any]) -> str:
+    """Write a difference with its sign and interval; a star where the interval leaves out zero."""
+    value, low, high = row["difference"], row["difference_low"], row["difference_high"]
+    if None in (low, high):
+        return f"{value:+.4f}"
+    star = " *" if row["verdict"] in ("worse without", "better without") else ""
+    return f"{value:+.4f} ({low:+.4f} to {high:+.4f}){star}"
 
 
 def lineage_rows(results: Path, evaluation: str) -> list[dict[str, str]]:

@@ -18,18 +18,17 @@ from lmpipe.dataset import Manifest, made, open_dataset
 from lmpipe.errors import WarehouseError
 from lmpipe.storage import file_sha256
 from lmpipe.warehouse.door import write
+from lmpipe.warehouse.resample import add_slices
 
 LOADS = {
     "funnel": "insert into funnel by name select $dataset as dataset, * from read_parquet($paths)",
     "token_stats": "insert into token_stats by name select $dataset as dataset, * from read_parquet($paths)",
     "ladder_points": "insert into ladder_points by name select $dataset as dataset, * from read_parquet($paths)",
     "ladder_fits": "insert into ladder_fits by name select $dataset as dataset, * from read_parquet($paths)",
+    "ablation_runs": "insert into ablation_runs by name select $dataset as ablation, * from read_parquet($paths)",
     "evaluations": """
         insert into evaluation_documents by name
-        select
-            $dataset as evaluation, run, checkpoint, set, protocol, document, source, lang,
-            nats, tokens, words, bytes, oov
-        from read_parquet($paths)
+        select $dataset as evaluation, * from read_parquet($paths)
     """,
 }
 """Shard role to the statement that loads its rows."""
@@ -133,6 +132,7 @@ def load_rows(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
             con.execute(sql, {"dataset": manifest.fingerprint, "paths": paths})
             if role == "evaluations":
                 con.execute(EVALUATIONS, {"dataset": manifest.fingerprint})
+                add_slices(con)
 
 
 def record_training(folder: Path, run: Path) -> None:

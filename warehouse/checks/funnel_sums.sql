@@ -5,7 +5,7 @@ with cleaned as (
     from upstream_datasets as split
     inner join upstream_datasets as clean on clean.dataset = split.dataset
     inner join shards on shards.dataset = clean.above and shards.role = 'documents'
-    where split.dataset = split.above and split.stage in ('split', 'decontaminate') and clean.stage = 'clean'
+    where split.dataset = split.above and split.stage in ('split', 'graft', 'decontaminate') and clean.stage = 'clean'
     group by all
 ),
 accounted as (

@@ -1,5 +1,5 @@
 -- question: How did the loss of the last evaluated runs fall?
--- grain: one row per run, split and step shown; a curve keeps its last step
+-- grain: one row per run, split and step shown, variants of ablations left out; a curve keeps its last step
 -- param: runs = 6: how many
 -- param: points = 200: of each curve at most
 with evaluated as (
@@ -12,6 +12,7 @@ chosen as (
     select run
     from trainings
     left join evaluated using (run)
+    where run not in (select run from ablation_runs)
     order by finished desc nulls last, name, run
     limit $runs::bigint
 ),

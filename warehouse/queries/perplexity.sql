@@ -1,5 +1,5 @@
 -- question: How well does each run predict each source, with 95 % intervals?
--- grain: one row per evaluation and source, and one 'all' row; newest group first, and rows of one group
+-- grain: one row per evaluation and slice (all, source, language, domain); newest group first, and rows of one group
 -- (same documents, protocols that differ in nothing but the vocabulary) may be compared by their bytes
 with groups as (
     select
@@ -12,9 +12,10 @@ with groups as (
 ),
 final as (
     select
-        comparables, place, set, name, source, lang, documents, tokens, words, bytes, nats,
-        token_perplexity, token_perplexity_low, token_perplexity_high, word_perplexity,
-        bits_per_byte, bits_per_byte_low, bits_per_byte_high, protocol, run, evaluation, finished, slice
+        comparables, place, set, name, source, lang, domain, documents, tokens, words, bytes, nats,
+        token_perplexity, token_perplexity_low, token_perplexity_high, word_perplexity, word_perplexity_low, word_perplexity_high, byte_perplexity, accuracy, oov,
+        bits_per_byte, bits_per_byte_low, bits_per_byte_high, protocol, run, evaluation, finished, slice,
+        run in (select run from ablation_runs) as variant
     from perplexity
     inner join groups using (evaluation, run, checkpoint, set, protocol)
 )

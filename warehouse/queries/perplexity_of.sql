@@ -6,5 +6,5 @@ select
     bits_per_byte as "bits/byte", printf('%.3f-%.3f', bits_per_byte_low, bits_per_byte_high) as "95 %"
 from perplexity
 inner join trainings using (run)
-where list_contains($runs::varchar[], run)
+where list_contains($runs::varchar[], run) and slice <> 'lang'
 order by slice = 'all', source, perplexity.lang, bits_per_byte;

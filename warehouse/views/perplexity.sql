@@ -1,49 +1,49 @@
--- question: how well does each run predict each source, and how sure is that?
--- grain: one row per evaluation, checkpoint, set, protocol, source and language, and one 'all' row
--- the 95 % intervals are for the ratio of two sums over documents, linearised (Cochran, Sampling
--- Techniques, section 6.4: variance of y/x is that of the residuals y - r x, divided by n and mean(x)^2);
--- documents, not tokens, are the sampled units: tokens of one document are not independent
+-- question: how well does each run predict each source, language and domain, and how sure is that?
+-- grain: one row per evaluation, checkpoint, set, protocol and slice: 'all', each source (and language), each language,
+-- each domain of its own within a source (written source/domain)
+-- the 95 % intervals hold the middle 950 of a thousand resamples of the documents (see slice_sums); one document has none
 create or replace view perplexity as
-with totals as (
+with resamples as (
     select
-        evaluation, run, checkpoint, set, protocol, slice, source, lang,
-        count(*) as documents, sum(tokens)::bigint as tokens, sum(words)::bigint as words,
-        sum(nats * nats) as nats_nats, sum(nats * tokens) as nats_tokens, sum(nats * bytes) as nats_bytes,
-        sum(tokens * tokens)::double as tokens_tokens, sum(bytes * bytes)::double as bytes_bytes,
-        sum(bytes)::bigint as bytes, sum(oov)::bigint as oov, sum(nats) as nats,
-        printf('%016x', bit_xor(hash(document, bytes))) as document_set
-    from evaluation_slices
+        evaluation, run, checkpoint, set, protocol, slice, source, lang, domain,
+        unnest(resampled_nats) as nats, unnest(resampled_tokens) as tokens,
+        unnest(resampled_words) as words, unnest(resampled_bytes) as bytes
+    from slice_sums
+    where documents > 1
+),
+intervals as (
+    select
+        evaluation, run, checkpoint, set, protocol, slice, source, lang, domain,
+        quantile_cont(nats / nullif(tokens, 0), [0.025, 0.975]) as per_token,
+        quantile_cont(nats / nullif(words, 0), [0.025, 0.975]) as per_word,
+        quantile_cont(nats / nullif(bytes, 0), [0.025, 0.975]) as per_byte
+    from resamples
     group by all
-),
-ratios as (
-    select *, nats / nullif(tokens, 0) as per_token, nats / nullif(words, 0) as per_word, nats / nullif(bytes, 0) as per_byte
-    from totals
-),
-spread as (
-    -- the residuals' squares, multiplied out: a second pass over the documents costs more than the rows are worth
-    select
-        *,
-        1.959964 * sqrt(greatest(nats_nats - 2 * per_token * nats_tokens + per_token ** 2 * tokens_tokens, 0)
-            * documents / nullif(documents - 1, 0)) / nullif(tokens, 0) as token_margin,
-        1.959964 * sqrt(greatest(nats_nats - 2 * per_byte * nats_bytes + per_byte ** 2 * bytes_bytes, 0)
-            * documents / nullif(documents - 1, 0)) / nullif(bytes, 0) as byte_margin
-    from ratios
 ),
 final as (
     select
-        evaluation, run, coalesce(label, left(run, 8)) as name, checkpoint, set, protocol,
-        slice, source, lang, document_set,
+        sums.evaluation, sums.run, coalesce(label, left(sums.run, 8)) as name, sums.checkpoint, sums.set, sums.protocol,
+        sums.slice, sums.source, sums.lang, sums.domain, document_set,
         documents, tokens, words, bytes, oov, nats,
-        finite(exp(per_token)) as token_perplexity,
-        finite(exp(per_token - token_margin)) as token_perplexity_low,
-        finite(exp(per_token + token_margin)) as token_perplexity_high,
-        finite(exp(per_word)) as word_perplexity,
-        finite(per_byte / ln(2)) as bits_per_byte,
-        case when byte_margin is not null then
-            finite(greatest(0, (per_byte - byte_margin) / ln(2)))
-        end as bits_per_byte_low, -- greatest passes over null
-        finite((per_byte + byte_margin) / ln(2)) as bits_per_byte_high
-    from spread
-    left join run_labels using (run)
+        finite(exp(nats / nullif(tokens, 0))) as token_perplexity,
+        finite(exp(per_token[1])) as token_perplexity_low,
+        finite(exp(per_token[2])) as token_perplexity_high,
+        finite(exp(nats / nullif(words, 0))) as word_perplexity,
+        finite(exp(per_word[1])) as word_perplexity_low,
+        finite(exp(per_word[2])) as word_perplexity_high,
+        finite(exp(nats / nullif(bytes, 0))) as byte_perplexity,
+        finite(exp(per_byte[1])) as byte_perplexity_low,
+        finite(exp(per_byte[2])) as byte_perplexity_high,
+        correct / nullif(answers, 0) as accuracy, -- of last words; null where none was to be found
+        finite(nats / nullif(bytes, 0) / ln(2)) as bits_per_byte,
+        finite(per_byte[1] / ln(2)) as bits_per_byte_low,
+        finite(per_byte[2] / ln(2)) as bits_per_byte_high
+    from slice_sums as sums
+    left join intervals
+        on intervals.evaluation = sums.evaluation and intervals.run = sums.run
+        and intervals.checkpoint = sums.checkpoint and intervals.set = sums.set and intervals.protocol = sums.protocol
+        and intervals.slice = sums.slice and intervals.source = sums.source
+        and intervals.lang is not distinct from sums.lang and intervals.domain = sums.domain
+    left join run_labels on run_labels.run = sums.run
 )
 select * from final;
