@@ -16,7 +16,7 @@ from lmpipe.settings.curate import (
     ProfileSettings,
     SplitSettings,
 )
-from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
+from lmpipe.settings.models import LstmSettings, Model, NgramSettings, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -54,6 +54,7 @@ __all__ = [
     "Model",
     "NewsFeeds",
     "NewsSource",
+    "NgramSettings",
     "NovelsSource",
     "PassageSettings",
     "ProfileSettings",

@@ -1,0 +1,21 @@
+"""Open what a run has learnt, whatever its kind: the model of a checkpoint, ready to score."""
+
+import torch
+from safetensors.torch import load_file
+
+from lmpipe.train.checkpoint import MODEL, Checkpoint, load_model
+from lmpipe.train.model import LanguageModel, Ngram, build_model
+from lmpipe.train.run import Run
+
+
+def open_model(run: Run, checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
+    """Build the model of `run` with the weights, or the counts, of one of its checkpoints, in evaluation mode.
+
+    Raises TrainingError when the weights are those of another model.
+    """
+    if run.settings.model.kind == "ngram":
+        tables = load_file(checkpoint.folder / MODEL)
+        return Ngram(tables, run.vocabulary, run.end_of_text).to(device).eval()
+    model = build_model(run.settings.model, run.vocabulary).to(device).eval()
+    load_model(checkpoint, model, device)
+    return model
