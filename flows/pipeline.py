@@ -116,7 +116,7 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
     show_funnel(data)
     names = [training.name for training in load_recipe(recipe).train]
     runs = [train(recipe, data, tokens, name) for name in names]
-    scored = [evaluate(recipe, data, run) for run in runs]
+    scored = [folder for run in runs for folder in evaluate(recipe, data, run)]
     record_run(recipe, data, started, "completed", [*documents, tokens, *scored])
     check_warehouse(data)
     return Outcome(show_results(data, runs), tokens, runs)

@@ -223,6 +223,11 @@ def check_ranges(recipe: Recipe, where: str) -> None:
             f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary};"
             " 256 bytes and the end-of-text token need 257."
         )
+    if not (recipe.evaluate.strides or recipe.evaluate.carry):
+        raise RecipeError(f"{where}: evaluate.strides is empty, and nothing is carried. Name disjoint, half or both.")
+    sets = [chosen.name for chosen in recipe.evaluate.sets]
+    for name in sets:
+        check_name(name, f"{where}: evaluate.sets name")
     for t in recipe.train:
         check_training(t, f"{where}: train.{t.name}")
     if recipe.ladder is not None:

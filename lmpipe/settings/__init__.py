@@ -16,6 +16,7 @@ from lmpipe.settings.curate import (
     ProfileSettings,
     SplitSettings,
 )
+from lmpipe.settings.evaluate import SetSettings
 from lmpipe.settings.models import LstmSettings, Model, NgramSettings, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
@@ -59,6 +60,7 @@ __all__ = [
     "PassageSettings",
     "ProfileSettings",
     "Recipe",
+    "SetSettings",
     "Source",
     "SplitSettings",
     "TokenizerSettings",
@@ -73,6 +75,7 @@ NOT_OUTPUT = frozenset(
     (
         "paths",
         "path",
+        "url",
         "download",
         "max_quarantine",
         "guard",

@@ -33,7 +33,7 @@ class StoppedError(Exception):
 
 
 def count(run: Run, stop: Callable[[], int | None]) -> int | None:
-    """Count the run's n-grams and write its checkpoint and result; return the signal that stopped it before, or None."""
+    """Count the run's n-grams, write its checkpoint and result; return the signal that stopped it before, or None."""
     model = run.settings.model
     assert model.kind == "ngram", "other models are trained"
     torch.set_num_threads(run.settings.threads)

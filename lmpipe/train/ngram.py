@@ -128,7 +128,7 @@ def count_ngrams(
 
     `folder` takes files of 4 bytes a token for a while; `told` hears of each order and its size.
 
-    Order 0 has no tables: it is the uniform model.
+    Order 0 has no tables: it is the uniform model. An order that no sequence is long enough for is left out.
     """
     tables: dict[str, Any] = {}
     if order == 0:
@@ -138,6 +138,9 @@ def count_ngrams(
     told(1, int(np.count_nonzero(tables["counts.1"])))
     for n in range(2, order + 1):
         keys, counts, suffixes, from_start = counter.count(n)
+        if not len(keys):  # no sequence is so long
+            order = n - 1
+            break
         below = f"counts.{n - 1}"
         lefts = np.bincount(suffixes, minlength=len(from_start))
         tables[below] = np.where(from_start, tables[below], lefts)

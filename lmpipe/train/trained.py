@@ -9,13 +9,14 @@ from lmpipe.train.run import Run
 
 
 def open_model(run: Run, checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
-    """Build the model of `run` with the weights, or the counts, of one of its checkpoints, in evaluation mode.
+    """Build the model of `run` with the weights of one of its checkpoints on `device`, or with the counts, which stay on
+    the CPU; in evaluation mode.
 
     Raises TrainingError when the weights are those of another model.
     """
     if run.settings.model.kind == "ngram":
         tables = load_file(checkpoint.folder / MODEL)
-        return Ngram(tables, run.vocabulary, run.end_of_text).to(device).eval()
+        return Ngram(tables, run.vocabulary, run.end_of_text).eval()
     model = build_model(run.settings.model, run.vocabulary).to(device).eval()
     load_model(checkpoint, model, device)
     return model

@@ -27,8 +27,8 @@ LOADS = {
     "evaluations": """
         insert into evaluation_documents by name
         select
-            $dataset as evaluation, run, checkpoint, set, protocol, document, source, lang,
-            nats, tokens, words, bytes, oov
+            $dataset as evaluation, run, checkpoint, set, protocol, document, source, lang, domain,
+            nats, tokens, words, bytes, oov, correct
         from read_parquet($paths)
     """,
 }

@@ -1,5 +1,5 @@
 -- question: How well does each run predict each source, with 95 % intervals?
--- grain: one row per evaluation and source, and one 'all' row; newest group first, and rows of one group
+-- grain: one row per evaluation, source and domain, and one 'all' row; newest group first, and rows of one group
 -- (same documents, protocols that differ in nothing but the vocabulary) may be compared by their bytes
 with groups as (
     select
@@ -12,12 +12,13 @@ with groups as (
 ),
 final as (
     select
-        comparables, place, set, name, source, lang, documents, tokens, words, bytes, nats,
+        comparables, place, set, name, source, lang, domain, documents, tokens, words, bytes, nats,
         token_perplexity, token_perplexity_low, token_perplexity_high, word_perplexity,
+        byte_perplexity, accuracy, oov,
         bits_per_byte, bits_per_byte_low, bits_per_byte_high, protocol, run, evaluation, finished, slice
     from perplexity
     inner join groups using (evaluation, run, checkpoint, set, protocol)
 )
 select * exclude (finished)
 from final
-order by finished desc nulls last, comparables, slice, source, lang, place nulls last, name, evaluation;
+order by finished desc nulls last, comparables, slice, source, lang, domain, place nulls last, name, evaluation;

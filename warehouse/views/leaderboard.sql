@@ -12,7 +12,7 @@ final as (
         case when bits_per_byte is not null then
             rank() over (partition by set, comparable_protocol, document_set order by bits_per_byte nulls last)
         end as place,
-        scored.* exclude (slice, source, lang),
+        scored.* exclude (slice, source, lang, domain),
         parameters, trainings.tokens as trained_tokens, wall_seconds, device
     from scored
     left join trainings using (run)

@@ -1,14 +1,16 @@
--- question: how well does each run predict each source, and how sure is that?
--- grain: one row per evaluation, checkpoint, set, protocol, source and language, and one 'all' row
+-- question: how well does each run predict each source, language and domain, and how sure is that?
+-- grain: one row per evaluation, checkpoint, set, protocol, source (source/domain in the slice 'domain') and language,
+-- and one 'all' row
 -- the 95 % intervals are for the ratio of two sums over documents, linearised (Cochran, Sampling
 -- Techniques, section 6.4: variance of y/x is that of the residuals y - r x, divided by n and mean(x)^2);
 -- documents, not tokens, are the sampled units: tokens of one document are not independent
 create or replace view perplexity as
 with totals as (
     select
-        evaluation, run, checkpoint, set, protocol, slice, source, lang,
+        evaluation, run, checkpoint, set, protocol, slice, source, lang, domain,
         count(*) as documents, sum(tokens)::bigint as tokens, sum(words)::bigint as words,
         sum(bytes)::bigint as bytes, sum(oov)::bigint as oov, sum(nats) as nats,
+        sum(correct)::bigint as correct, count(correct) as answers,
         printf('%016x', bit_xor(hash(document, bytes))) as document_set
     from evaluation_slices
     group by all
@@ -46,12 +48,14 @@ spread as (
 final as (
     select
         evaluation, run, coalesce(label, left(run, 8)) as name, checkpoint, set, protocol,
-        slice, source, lang, document_set,
+        slice, source, lang, domain, document_set,
         documents, tokens, words, bytes, oov, nats,
         finite(exp(per_token)) as token_perplexity,
         finite(exp(per_token - token_margin)) as token_perplexity_low,
         finite(exp(per_token + token_margin)) as token_perplexity_high,
         finite(exp(per_word)) as word_perplexity,
+        finite(exp(per_byte)) as byte_perplexity,
+        correct / nullif(answers, 0) as accuracy, -- of last words; null where none was to be found
         finite(per_byte / ln(2)) as bits_per_byte,
         case when byte_margin is not null then
             finite(greatest(0, (per_byte - byte_margin) / ln(2)))
