@@ -20,6 +20,7 @@ from lmpipe.errors import InputError
 from lmpipe.evaluate.published import PUBLISHED, Files, Record
 from lmpipe.settings import LocalSource, SetSettings
 from lmpipe.sources import local
+from lmpipe.sources.download.file import fetch_file
 from lmpipe.text.language import identify
 
 VERSION = 1
@@ -77,7 +78,7 @@ def named_set(text: str) -> SetSettings:
 
 
 def set_files(settings: SetSettings, base: Path) -> list[Path]:
-    """Find the files of a set, sorted; raises InputError where there are none."""
+    """Find the files of a set, sorted, fetching what is not there; raises InputError where there are none."""
     expanded = os.path.expandvars(settings.path)
     if "$" in expanded:
         raise InputError(
@@ -85,6 +86,8 @@ def set_files(settings: SetSettings, base: Path) -> list[Path]:
             " path."
         )
     path = base / expanded
+    if settings.download is not None and not path.exists():
+        fetch_file(settings.download, path)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise InputError(f"evaluation set {settings.name}: {path}: no such file. Name the set's file, zip or folder.")

@@ -16,7 +16,7 @@ from lmpipe.settings.curate import (
     ProfileSettings,
     SplitSettings,
 )
-from lmpipe.settings.evaluate import SetSettings
+from lmpipe.settings.evaluate import SetDownload, SetSettings
 from lmpipe.settings.models import LstmSettings, Model, NgramSettings, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
@@ -60,6 +60,7 @@ __all__ = [
     "PassageSettings",
     "ProfileSettings",
     "Recipe",
+    "SetDownload",
     "SetSettings",
     "Source",
     "SplitSettings",
@@ -75,7 +76,6 @@ NOT_OUTPUT = frozenset(
     (
         "paths",
         "path",
-        "url",
         "download",
         "max_quarantine",
         "guard",

@@ -3,6 +3,20 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lmpipe.settings.sources import HttpSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDownload:
+    """One file of an evaluation set on a server."""
+
+    url: str
+    """The file itself: text, JSONL, Parquet, or a zip of it."""
+    http: HttpSettings
+    """How its server is asked."""
+    sha256: str | None = None
+    """What the file must be, where that is known; the counts of published sets are checked in any case."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSettings:
@@ -13,7 +27,7 @@ class SetSettings:
     protocol (evaluate/published.py). Any other name: records of a JSONL or Parquet file."""
     path: str
     """The file, a zip or a folder with it, relative to the recipe; $NAME from the environment."""
-    url: str | None = None
+    download: SetDownload | None = None
     """Where `path` is fetched from when it is not there."""
     split: Literal["valid", "test"] = "test"
     """Which part of a benchmark that has several."""

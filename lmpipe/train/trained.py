@@ -9,8 +9,8 @@ from lmpipe.train.run import Run
 
 
 def open_model(run: Run, checkpoint: Checkpoint, device: torch.device) -> LanguageModel:
-    """Build the model of `run` with the weights of one of its checkpoints on `device`, or with the counts, which stay on
-    the CPU; in evaluation mode.
+    """Build the model of `run` in evaluation mode: with the weights of one of its checkpoints, on `device`, or with its
+    counts, which stay on the CPU.
 
     Raises TrainingError when the weights are those of another model.
     """

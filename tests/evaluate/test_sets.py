@@ -1,29 +1,31 @@
 """Sets from outside: the published counts, a refusal of anything else, and one road to the rows for all of them."""
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 from evaluate.test_perplexity import SETTINGS, rows_of
 from results_corpus import evaluation
+from sources.download.server import serve
 from torch import nn
 from train.token_dataset import LSTM, make_documents, small_settings, tokens_dataset
 
 from lmpipe import warehouse
 from lmpipe.dataset import Execution, Manifest
-from lmpipe.errors import InputError
+from lmpipe.errors import DownloadError, InputError
 from lmpipe.evaluate.perplexity import evaluate_set
 from lmpipe.evaluate.published import PUBLISHED, Published
 from lmpipe.evaluate.sets import evaluation_set, named_set
 from lmpipe.evaluate.signature import read_vocabulary
-from lmpipe.settings import Model, NgramSettings, SetSettings, TokenizerSettings
+from lmpipe.settings import HttpSettings, Model, NgramSettings, SetDownload, SetSettings, TokenizerSettings
 from lmpipe.tokens.learn import learn_tokenizer
 from lmpipe.train.checkpoint import find_checkpoint, save_checkpoint
 from lmpipe.train.counting import count
@@ -89,7 +91,9 @@ def committed(settings: SetSettings, tmp_path: Path) -> Manifest:
         ("brown", "brown.zip", "test"),
     ],
 )
-def test_published_sets_have_their_published_counts(tmp_path: Path, name: str, file: str, split: str) -> None:
+def test_published_sets_have_their_published_counts(
+    tmp_path: Path, name: str, file: str, split: Literal["valid", "test"]
+) -> None:
     settings = replace(named_set(f"{name}={benchmark(file)}"), split=split)
     manifest = committed(settings, tmp_path)
     assert manifest.counts["documents"] == pq.read_table(manifest.paths("documents")[0]).num_rows
@@ -125,6 +129,29 @@ def test_a_set_without_files_is_refused(tmp_path: Path, path: str, message: str)
         committed(SetSettings(name="ptb", path=path), tmp_path)
 
 
+def test_a_set_that_is_not_there_is_fetched_once(tmp_path: Path) -> None:
+    body = b'{"text": "w1 w2"}\n'
+    with serve({"/own.jsonl": body}) as server:
+        settings = fetched_set(f"{server.url}/own.jsonl", hashlib.sha256(body).hexdigest())
+        for _ in range(2):
+            assert committed(settings, tmp_path).counts == {"bytes": 5, "documents": 1, "words": 2}
+        assert len(server.asked("/own.jsonl")) == 1
+
+
+def test_a_fetched_set_with_another_sha256_is_refused(tmp_path: Path) -> None:
+    with (
+        serve({"/own.jsonl": b'{"text": "w1 w2"}\n'}) as server,
+        pytest.raises(DownloadError, match="sha256"),
+    ):
+        committed(fetched_set(f"{server.url}/own.jsonl", "0" * 64), tmp_path)
+
+
+def fetched_set(url: str, sha256: str) -> SetSettings:
+    http = HttpSettings(contact="you@example.org", private=True, requests_per_second=1000)
+    download = SetDownload(url=url, http=http, sha256=sha256)
+    return SetSettings(name="own", path="sets/own.jsonl", lang="en", download=download)
+
+
 def test_a_split_that_a_set_does_not_have_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("{}")
     with pytest.raises(InputError, match="lambada has no split valid"):
@@ -138,7 +165,8 @@ def test_name_and_path_are_both_needed_on_the_command_line() -> None:
 
 @pytest.mark.parametrize("model", [LSTM, NGRAM])
 def test_records_of_any_file_are_scored_with_their_domain(tmp_path: Path, model: Model) -> None:
-    rows = [{"key": "a", "text": "w1 w2 unheard", "genre": "news"}, {"key": "b", "text": "w3", "genre": None}]
+    rows: list[dict[str, Any]] = [{"key": "a", "text": "w1 w2 unheard", "genre": "news"}]
+    rows += [{"key": "b", "text": "w3", "genre": None}]
     chosen = committed(jsonl(tmp_path / "own.jsonl", rows), tmp_path)
     found = rows_of(evaluate_set(word_run(tmp_path, model), chosen, SETTINGS, tmp_path, Execution()))
     facts = [

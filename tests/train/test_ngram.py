@@ -42,7 +42,7 @@ class Plain:
         self.order = order
         seen: Counter[tuple[int | str, ...]] = Counter()
         for document in documents:
-            sequence = ["<s>", *document, END_OF_TEXT]
+            sequence: list[int | str] = ["<s>", *document, END_OF_TEXT]
             for n in range(1, order + 1):
                 for start in range(len(sequence) - n + 1):
                     seen[tuple(sequence[start : start + n])] += 1
@@ -76,7 +76,7 @@ class Plain:
         return (taken + self.left_over[history] * below) / self.totals[history]
 
     def nats(self, document: list[int]) -> list[float]:
-        sequence = ["<s>", *document]
+        sequence: list[int | str] = ["<s>", *document]
         size = max(0, self.order - 1)
         return [
             -math.log(self.p(token, tuple(sequence[max(0, place + 1 - size) : place + 1]) if size else ()))
