@@ -23,13 +23,12 @@ def score_documents(recipe: Path, data: Path, run: Path, workers: int) -> Path:
         return score(run, load_recipe(recipe).evaluate, data, Execution(workers=workers, progress=tell)).folder
 
 
-@task(task_run_name="read set {name}")
-def read_set(recipe: Path, data: Path, name: str) -> Path:
+@task(task_run_name="read set {number} of the recipe")
+def read_set(recipe: Path, data: Path, number: int) -> Path:
     """Read an evaluation set from its files, fetched where need be, and check that it is the published one."""
     from lmpipe.evaluate.sets import evaluation_set
 
-    (chosen,) = [some for some in load_recipe(recipe).evaluate.sets if some.name == name]
-    return evaluation_set(chosen, data, recipe.parent, Execution()).folder
+    return evaluation_set(load_recipe(recipe).evaluate.sets[number], data, recipe.parent, Execution()).folder
 
 
 @task(task_run_name="score set {chosen.name}")
@@ -54,8 +53,8 @@ def evaluate(recipe: Path, data: Path, run: Path, workers: int = 1) -> list[Path
         workers: processes that score side by side
     """
     scored = [score_documents(recipe, data, run, workers)]
-    for chosen in load_recipe(recipe).evaluate.sets:
-        scored.append(score_set(recipe, data, run, read_set(recipe, data, chosen.name), workers))
+    for number in range(len(load_recipe(recipe).evaluate.sets)):
+        scored.append(score_set(recipe, data, run, read_set(recipe, data, number), workers))
     record(data, scored)
     return scored
 

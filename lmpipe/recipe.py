@@ -225,9 +225,8 @@ def check_ranges(recipe: Recipe, where: str) -> None:
         )
     if not (recipe.evaluate.strides or recipe.evaluate.carry):
         raise RecipeError(f"{where}: evaluate.strides is empty, and nothing is carried. Name disjoint, half or both.")
-    sets = [chosen.name for chosen in recipe.evaluate.sets]
-    for name in sets:
-        check_name(name, f"{where}: evaluate.sets name")
+    for chosen in recipe.evaluate.sets:
+        check_name(chosen.name, f"{where}: evaluate.sets name")
     for t in recipe.train:
         check_training(t, f"{where}: train.{t.name}")
     if recipe.ladder is not None:

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from lmpipe.evaluate.detokenise import articles, detokenise
@@ -75,9 +76,9 @@ def read_articles(files: Files, split: str) -> Iterator[Record]:
         yield Record(f"{split}-{number:03d}", detokenise(article), words, size)
 
 
-def read_tail(files: Files, split: str) -> Iterator[Record]:
-    """Read the last or last but one 5 MB; a character that the cut parts belongs to the part before."""
-    raw = files(r"text8|enwik8")
+def read_tail(name: str, files: Files, split: str) -> Iterator[Record]:
+    """Read the last or last but one 5 MB; a character that the cut parts belongs to neither part."""
+    raw = files(name)
     whole = raw[-TAIL:] if split == "test" else raw[-2 * TAIL : -TAIL]
     text = whole.decode("utf-8", "ignore")
     yield Record(split, text, len(text.split()), len(whole))
@@ -88,7 +89,7 @@ def read_lambada(files: Files, split: str) -> Iterator[Record]:
     for number, line in enumerate(files(r"lambada.*\.jsonl").decode("utf-8").splitlines()):
         row = json.loads(line)
         text = row["text"] if "text" in row else f"{row['context']} {row['continuation']}"
-        prompt = text.rindex(" ")
+        prompt = max(0, text.rfind(" "))
         yield Record(f"{number:04d}", text, 1, len(text[prompt:].encode()), None, prompt)
 
 
@@ -111,14 +112,17 @@ def word_level(valid: tuple[int, int | None], test: tuple[int, int | None]) -> P
     return Published(read=read_lines, text="lines", count="word+eos", closing=True, counts=counts)
 
 
+def tail(name: str) -> Published:
+    """Describe a benchmark that is the end of one file of 100 MB."""
+    counts = {split: {"documents": 1, "bytes": TAIL} for split in ("valid", "test")}
+    return Published(read=partial(read_tail, name), text="raw", counts=counts)
+
+
 RAW = Published(
     read=read_articles,
     text="detok-harness",
     count="orig-blanks",
     counts={"test": {"documents": 62, "words": 241_335, "bytes": 1_290_588}, "valid": {"documents": 60}},
-)
-ENDS = Published(
-    read=read_tail, text="raw", counts={split: {"documents": 1, "bytes": TAIL} for split in ("valid", "test")}
 )
 PUBLISHED: dict[str, Published] = {
     "ptb": word_level((73_760, 399_782), (82_430, 449_945)),
@@ -126,8 +130,8 @@ PUBLISHED: dict[str, Published] = {
     "wikitext-103": word_level((217_646, None), (245_569, None)),
     "wikitext-2-raw": RAW,
     "wikitext-103-raw": RAW,
-    "text8": ENDS,
-    "enwik8": ENDS,
+    "text8": tail("text8"),
+    "enwik8": tail("enwik8"),
     "lambada": Published(
         read=read_lambada, text="raw", count="last-word", unit="last-word", counts={"test": {"documents": 5153}}
     ),

@@ -17,7 +17,7 @@ from lmpipe.curate.signals import measure
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
 from lmpipe.document import BadRecord, Document
 from lmpipe.errors import InputError
-from lmpipe.evaluate.published import PUBLISHED, Files, Record
+from lmpipe.evaluate.published import PUBLISHED, Files, Published, Record
 from lmpipe.settings import LocalSource, SetSettings
 from lmpipe.sources import local
 from lmpipe.sources.download.file import fetch_file
@@ -125,7 +125,18 @@ def records(unit: SetUnit, output: UnitOutput) -> Iterator[Record]:
         return other_records(unit, output)
     if unit.settings.split not in published.counts:
         raise InputError(f"evaluation set {unit.settings.name} has no split {unit.settings.split}. Take test.")
-    return published.read(opener(unit), unit.settings.split)
+    return published_records(published, unit)
+
+
+def published_records(published: Published, unit: SetUnit) -> Iterator[Record]:
+    """Read the records of a published set; raises InputError for a file of another form."""
+    try:
+        yield from published.read(opener(unit), unit.settings.split)
+    except (ValueError, KeyError) as error:  # no UTF-8, no JSON, no such column, no tag
+        raise InputError(
+            f"evaluation set {unit.settings.name}: {unit.files[0]}: not of the published form ({error!r}). Take the"
+            " published files, or give the set another name."
+        ) from error
 
 
 def opener(unit: SetUnit) -> Files:

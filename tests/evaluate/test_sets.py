@@ -113,6 +113,8 @@ def test_published_sets_have_their_published_counts(
         ("text8", "a b c", r"text8 \(test\): expected 5,000,000 bytes, found 5"),
         ("lambada", '{"text": "one two"}\n', "expected 5,153 documents, found 1"),
         ("wikitext-2-raw", " = A = \n \n b \n", "expected 62 documents, found 1"),
+        ("lambada", '{"question": "?"}\n', r"not of the published form \(KeyError\('context'\)\)"),
+        ("brown", "ca01 news\n", "expected 500 documents, found 1"),
     ],
 )
 def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
