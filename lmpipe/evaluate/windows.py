@@ -56,7 +56,7 @@ def protocols(settings: EvaluateSettings, model: Model) -> list[Windows]:
     if settings.carry:
         return [Windows(context=context, stride=context, carry=True)]
     strides = {"disjoint": context, "half": max(1, context // 2)}
-    return [Windows(context=context, stride=strides[name]) for name in settings.strides]
+    return list(dict.fromkeys(Windows(context=context, stride=strides[name]) for name in settings.strides))
 
 
 @torch.no_grad()
