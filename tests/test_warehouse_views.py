@@ -105,6 +105,10 @@ def test_paired_difference_is_per_document(filled):
     ("change", "reason"),
     [
         ({"protocol": PROTOCOL.replace("win:256", "win:512")}, "the protocols differ: win:256 against win:512"),
+        (
+            {"protocol": PROTOCOL.replace("vocab:open-bpe512", "vocab:closed-word512")},
+            "the protocols differ: vocab:open against vocab:closed-word512",
+        ),
         ({"scores": SCORES[:2]}, "they scored different documents"),
         ({"set_name": "valid"}, "the sets are test and valid"),
     ],
