@@ -185,9 +185,10 @@ def set_batches(found: Iterable[Record], settings: SetSettings) -> Iterator[pa.R
     """Lay records out as batches of SET."""
     rows: list[dict[str, object]] = []
     size = 0
+    lang = settings.lang or ("en" if settings.name in PUBLISHED else None)
     for record in found:
         row = record._asdict() | {"id": f"{settings.name}:{record.id}"}
-        rows.append(row | {"lang": settings.lang or identify(record.text).lang})
+        rows.append(row | {"lang": lang or identify(record.text).lang})
         size += len(record.text)
         if size >= BATCH_CHARS:
             yield pa.RecordBatch.from_pylist(rows, schema=SET)

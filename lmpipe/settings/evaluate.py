@@ -38,4 +38,4 @@ class SetSettings:
     domain: str | None = None
     """Records: a column such as genre or topic, by which results are told apart."""
     lang: str | None = None
-    """Records: their language; None to identify it one by one."""
+    """Of all documents; None to identify it record by record (published sets are English)."""
