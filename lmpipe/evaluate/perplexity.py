@@ -252,6 +252,8 @@ def evaluation_rows(
         known = {key: row[key] for key in ("source", "lang", "words", "bytes")}
         known |= {"document": row["id"], "domain": row["domain"] or row["source"]}
         target = ids[prompt:]
-        known |= {"tokens": len(target), "oov": int((target == unknown).sum()) if unknown is not None else 0}
-        rows.append(same | known | {"nats": round(score["nats"], DECIMALS), "correct": score["correct"]})
+        oov = int((target == unknown).sum()) if unknown is not None else 0
+        correct = 0 if oov and score["correct"] else score["correct"]  # <unk> is nobody's last word
+        known |= {"tokens": len(target), "oov": oov, "correct": correct}
+        rows.append(same | known | {"nats": round(score["nats"], DECIMALS)})
     return pa.RecordBatch.from_pylist(rows, schema=EVALUATIONS)
