@@ -20,10 +20,11 @@ from lmpipe.settings import (
     DecontaminateSettings,
     EvaluationSet,
     LadderSettings,
-    LstmSettings,
+    NgramSettings,
     Recipe,
     Source,
     TrainSettings,
+    TransformerSettings,
 )
 from lmpipe.settings.models import PRESETS
 
@@ -210,7 +211,8 @@ def check_ranges(recipe: Recipe, where: str) -> None:
     for t in recipe.train:
         keys = ("context", "batch", "steps", "lr", "clip", "save_every", "valid_every", "valid_rows", "keep", "threads")
         positive |= {f"train.{t.name}.{key}": getattr(t, key) for key in keys}
-        positive |= {f"train.{t.name}.model.{key}": getattr(t.model, key) for key in ("layers", "width")}
+        if t.model.kind != "ngram":
+            positive |= {f"train.{t.name}.model.{key}": getattr(t.model, key) for key in ("layers", "width")}
         optional = ("micro_batch", "max_tokens", "max_seconds", "patience", "sample_every")
         positive |= {f"train.{t.name}.{key}": n for key in optional if (n := getattr(t, key)) is not None}
     for key, number in positive.items():
@@ -221,6 +223,10 @@ def check_ranges(recipe: Recipe, where: str) -> None:
             f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary};"
             " 256 bytes and the end-of-text token need 257."
         )
+    if not (recipe.evaluate.strides or recipe.evaluate.carry):
+        raise RecipeError(f"{where}: evaluate.strides is empty, and nothing is carried. Name disjoint, half or both.")
+    for chosen in recipe.evaluate.sets:
+        check_name(chosen.name, f"{where}: evaluate.sets name")
     for t in recipe.train:
         check_training(t, f"{where}: train.{t.name}")
     if recipe.ladder is not None:
@@ -230,7 +236,9 @@ def check_ranges(recipe: Recipe, where: str) -> None:
 def check_training(training: TrainSettings, where: str) -> None:
     """Refuse settings of a training that do not go together."""
     model = training.model
-    if isinstance(model, LstmSettings):
+    if isinstance(model, NgramSettings) and model.order < 0:
+        raise RecipeError(f"{where}.model.order is {model.order}; expected 0 (uniform), 1 (unigram) or more.")
+    if not isinstance(model, TransformerSettings):
         return
     if model.width % (2 * model.heads):
         raise RecipeError(f"{where}.model.width {model.width} must be an even multiple of heads {model.heads}.")
@@ -265,6 +273,8 @@ def check_ladder(ladder: LadderSettings, trainings: tuple[TrainSettings, ...], w
             " expected rising numbers from 2 on. Spread the budgets."
         )
     for number, model in enumerate(ladder.sizes):
+        if isinstance(model, NgramSettings):
+            raise RecipeError(f"{where}.sizes[{number}]: an n-gram model has no budget of steps. Take another kind.")
         check_training(dataclasses.replace(base, model=model), f"{where}.sizes[{number}]")
 
 

@@ -23,12 +23,12 @@ SCHEMAS = {
     "token_stats": pa.schema([(c, TEXT) for c in ("split", "source", "lang")] + [*SIZES, ("tokens", COUNT)]),
     "ablation_runs": pa.schema([("dropped", TEXT), ("training", TEXT), ("seed", COUNT), ("run", TEXT), ("base", TEXT)]),
     "evaluations": pa.schema(
-        [(c, TEXT) for c in ("run", "checkpoint", "set", "document", "source", "lang", "protocol")]
+        [(c, TEXT) for c in ("run", "checkpoint", "set", "document", "source", "lang", "domain", "protocol")]
         + [("nats", REAL)]
-        + [(c, COUNT) for c in ("tokens", "words", "bytes", "oov")]
+        + [(c, COUNT) for c in ("tokens", "words", "bytes", "oov", "correct")]
     ),
 }
-PROTOCOL = "ppl|set:test@sha256:ab12|unit:byte|vocab:bpe512|win:256|reset:doc|first:bos|v:1"
+PROTOCOL = "ppl|set:test@sha256:ab12|unit:byte|vocab:open-bpe512|win:256|reset:doc|first:bos|v:1"
 
 FUNNEL = [
     ("wiki", "en", "kept", None, "train", 4, 400, 80),
@@ -154,7 +154,7 @@ def evaluation(
     data: Path, run: str, *, scores: list[tuple[Any, ...]] = SCORES, protocol: str = PROTOCOL, set_name: str = "test"
 ) -> Manifest:
     """Commit the evaluation of a run's checkpoint."""
-    rows = [(run, "cc" * 32, set_name, *score[:3], protocol, *score[3:], 0) for score in scores]
+    rows = [(run, "cc" * 32, set_name, *score[:3], score[1], protocol, *score[3:], 0, None) for score in scores]
     return dataset(data, "evaluate", "demo", [{"run": run, "checkpoint": "cc" * 32}], {"evaluations": rows})
 
 

@@ -331,18 +331,36 @@ def train(recipe: Recipe, tokens: Folder, name: str, data: Data = DATA, processe
         print(f"  {key:<32}{value}")
 
 
-def evaluate(recipe: Recipe, run: Folder, data: Data = DATA, workers: Workers = 1) -> None:
-    """Score every held-out document with a run's last checkpoint.
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="NAME=PATH of a set (ptb, wikitext-2-raw, lambada, ... or any name) instead; repeatable."
+    ),
+]
+
+
+def evaluate(recipe: Recipe, run: Folder, data: Data = DATA, workers: Workers = 1, sets: SetOption = None) -> None:
+    """Score every held-out document with a run's last checkpoint, and the sets of the recipe, or those named by --set.
 
     Needs the run directory of a finished training.
 
-    Example: lmpipe evaluate flows/recipes/demo.toml data/runs/demo-lstm-*
+    Example: lmpipe evaluate flows/recipes/demo.toml data/runs/demo-lstm-* --set ptb=ptb.zip
     """
     from lmpipe.evaluate.perplexity import evaluate as stage
+    from lmpipe.evaluate.perplexity import evaluate_set
+    from lmpipe.evaluate.sets import evaluation_set, named_set
     from lmpipe.recipe import load_recipe
 
-    with executing("evaluate", workers) as execution:
-        made(stage(run, load_recipe(recipe).evaluate, data, execution))
+    settings = load_recipe(recipe).evaluate
+    if not sets:
+        with executing("evaluate", workers) as execution:
+            made(stage(run, settings, data, execution))
+    chosen = [named_set(text) for text in sets] if sets else settings.sets
+    base = Path() if sets else recipe.parent
+    for some in chosen:
+        with executing(f"evaluate on {some.name}", workers) as execution:
+            manifest = evaluation_set(some, data, base, execution)
+            made(evaluate_set(run, manifest, settings, data, execution))
 
 
 def record(folders: Folders, data: Data = DATA) -> None:

@@ -1,32 +1,35 @@
-"""Score held-out documents with a run's newest checkpoint: one row per document, sums only.
+"""Score held-out documents with a run's checkpoint: one row per document and protocol, sums only.
 
-The protocol (signature.py): a document stands alone, behind one end-of-text token from which its first
-token is predicted; windows of `context` tokens follow each other without overlap, each starting from the
-last token of the one before, and from a zero state or (carry) from the state of the one before; every token
-of the text is scored once, the end-of-text token that closes the document only if the settings say so.
-
-Shape letters: B windows, S window length + 1, T window length.
+A run is evaluated on the held-out split of its own recipe, whose ids are in its shards, and on sets from outside
+(sets.py), whose texts its tokenizer encodes. Both are scored by one road (windows.py), for every kind of model, and
+under each protocol that the settings ask for; signature.py names the protocol in every row.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, read_batches
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, read_batches, read_groups
 from lmpipe.errors import TrainingError
-from lmpipe.evaluate.signature import VERSION, name_set, signature
+from lmpipe.evaluate.last_word import Passage, guess_last_words
+from lmpipe.evaluate.published import PUBLISHED
+from lmpipe.evaluate.signature import VERSION, Scored, name_set, read_vocabulary, signature
+from lmpipe.evaluate.windows import Windows, protocols, text_nats
 from lmpipe.settings import EvaluateSettings
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, load_model
-from lmpipe.train.model import LanguageModel, State, build_model
-from lmpipe.train.run import Run, load_run
+from lmpipe.tokens.encode import load_encoder
+from lmpipe.train.checkpoint import Checkpoint, find_checkpoint
+from lmpipe.train.model import LanguageModel
+from lmpipe.train.run import TOKENIZER, Run, load_run
 from lmpipe.train.stream import open_stream
+from lmpipe.train.trained import open_model
 
 UNIT_TOKENS = 65_536
 """Tokens that one unit scores, about: some ten seconds of work that a kill can lose."""
@@ -42,16 +45,20 @@ EVALUATIONS = pa.schema(
         ("document", pa.string()),
         ("source", pa.string()),
         ("lang", pa.string()),
+        ("domain", pa.string()),
         ("protocol", pa.string()),
         ("nats", pa.float64()),
         ("tokens", pa.int64()),
         ("words", pa.int64()),
         ("bytes", pa.int64()),
         ("oov", pa.int64()),
+        ("correct", pa.int64()),
     ]
 )
-"""One row per scored document, sorted by document. run: fingerprint; checkpoint: sha256 of the weights;
-tokens: those that were scored; words and bytes: of the text, not of the tokens; oov: 0 for byte-level BPE."""
+"""One row per scored document and protocol, by document within a unit. run: fingerprint; checkpoint: sha256 of the
+weights; domain: genre or topic, else the source; tokens: those that were scored, and oov those of them that stand for
+what the vocabulary lacks; words and bytes: of the text, not of the tokens; correct: 1 where a last word was found, 0
+where it was not, null where none was to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +68,20 @@ class Unit:
     run: Path
     checkpoint: Checkpoint
     settings: EvaluateSettings
-    set_name: str
-    documents: pa.Table
-    """Rows of the document index, with the stream position of their first token as `position`."""
+    scored: Scored
+    documents: pa.Table | tuple[Path, int]
+    """Rows of the document index, with the stream position of their first token as `position`; or a file of a set
+    and its row group."""
+
+
+class Text(NamedTuple):
+    """One document, ready to be scored."""
+
+    row: dict[str, Any]
+    """id, source, lang, domain, words and bytes."""
+    ids: Tensor
+    """The tokens that are scored, behind `prompt` that are only context."""
+    prompt: int = 0
 
 
 def evaluate(run: Path, settings: EvaluateSettings, data: Path, execution: Execution) -> Manifest:
@@ -72,26 +90,71 @@ def evaluate(run: Path, settings: EvaluateSettings, data: Path, execution: Execu
     Raises TrainingError when the run has no checkpoint or no held-out document.
     """
     loaded = load_run(run)
-    if settings.carry and loaded.settings.model.kind != "lstm":
-        raise TrainingError(f"{run}: evaluate.carry needs an LSTM, whose state can be carried. Evaluate without it.")
-    checkpoint = find_checkpoint(run, settings.checkpoint)
-    if checkpoint is None:
-        raise TrainingError(f"{run}: no usable checkpoint to evaluate. Train the run first.")
     documents = held_out(loaded, settings.split)
-    set_name = name_set(loaded.recipe, settings.split, documents)
-    facts = {"set": set_name, "protocol": signature(loaded, settings, set_name)}
+    name = name_set(f"{loaded.recipe}-{settings.split}", documents.select(["id", "bytes", "words"]).to_batches(4096))
+    parts = list(cut(documents))
+    return score(loaded, settings, Scored(set=name, end=settings.end), parts, loaded.tokens, data, execution)
+
+
+def evaluate_set(run: Path, chosen: Manifest, settings: EvaluateSettings, data: Path, execution: Execution) -> Manifest:
+    """Score every document of a set from outside; `chosen` is its dataset (sets.py).
+
+    Raises TrainingError when the run has no checkpoint.
+    """
+    loaded = load_run(run)
+    published = PUBLISHED.get(chosen.name)
+    closing = published is not None and published.closing
+    scored = Scored(
+        set=name_set(set_name(chosen), (batch for path in chosen.paths("documents") for batch in read_batches(path))),
+        text=published.text if published is not None else "raw",
+        count=published.count if published is not None else "orig",
+        unit=published.unit if published is not None else None,
+        end=closing and read_vocabulary(loaded.paths(TOKENIZER)[0]).kind == "word",
+    )
+    files = [(path, pq.read_metadata(path).num_row_groups) for path in chosen.paths("documents")]
+    parts = [(path, group) for path, groups in files for group in range(groups)]
+    return score(loaded, settings, scored, parts, chosen.reference, data, execution)
+
+
+def set_name(chosen: Manifest) -> str:
+    """Name a set and, of a published one, its part."""
+    return f"{chosen.name}-{chosen.settings['split']}" if chosen.name in PUBLISHED else chosen.name
+
+
+def score(
+    run: Run,
+    settings: EvaluateSettings,
+    scored: Scored,
+    parts: Sequence[pa.Table | tuple[Path, int]],
+    source: dict[str, Any],
+    data: Path,
+    execution: Execution,
+) -> Manifest:
+    """Score the parts of a set, which belongs to the dataset `source`, under each protocol, and commit the rows."""
+    checkpoint = find_checkpoint(run.folder, settings.checkpoint)
+    if checkpoint is None:
+        raise TrainingError(f"{run.folder}: no usable checkpoint to evaluate. Train the run first.")
+    signatures = [signature(run, scored, windows) for windows in asked(run, settings, scored)]
+    chosen = {key: value for key, value in asdict(settings).items() if key not in ("sets", "batch")}
+    facts = {"run": run.name, "step": checkpoint.step, "set": scored.set, "protocols": signatures}
     plan = Plan(
         stage="evaluate",
-        name=loaded.name,
+        name=run.name,
         version=VERSION,
-        settings=asdict(settings) | facts | {"run": loaded.name, "step": checkpoint.step},
-        inputs=({"run": loaded.fingerprint, "checkpoint": checkpoint.sha256}, loaded.tokens),
+        settings=chosen | facts,
+        inputs=({"run": run.fingerprint, "checkpoint": checkpoint.sha256}, source),
     )
     units = [
-        Unit(run=run, checkpoint=checkpoint, settings=settings, set_name=set_name, documents=part)
-        for part in cut(documents)
+        Unit(run=run.folder, checkpoint=checkpoint, settings=settings, scored=scored, documents=part) for part in parts
     ]
     return build(plan, data, score_unit, units, execution)
+
+
+def asked(run: Run, settings: EvaluateSettings, scored: Scored) -> list[Windows]:
+    """List the protocols of a set: a last word has its whole context, whatever the windows."""
+    if scored.unit == "last-word":
+        return [Windows(context=settings.context, stride=1)]
+    return protocols(settings, run.settings.model)
 
 
 def held_out(run: Run, split: str) -> pa.Table:
@@ -121,98 +184,76 @@ def cut(documents: pa.Table) -> Iterator[pa.Table]:
 def score_unit(unit: Unit, output: UnitOutput) -> None:
     """Score the documents of one unit and write their rows; runs in any process."""
     run = load_run(unit.run)
-    torch.set_num_threads(run.settings.threads)
+    torch.set_num_threads(1 if run.settings.model.kind == "ngram" else run.settings.threads)  # threads cost it more
     torch.set_float32_matmul_precision("highest")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(run.settings.model, run.vocabulary).to(device).eval()
-    load_model(unit.checkpoint, model, device)
+    model = open_model(run, unit.checkpoint, device)
+    texts = set_texts(unit, run) if isinstance(unit.documents, tuple) else split_texts(unit, run, unit.documents)
+    unknown = read_vocabulary(run.paths(TOKENIZER)[0]).unknown
+    batches = []
+    for windows in asked(run, unit.settings, unit.scored):
+        name = signature(run, unit.scored, windows)
+        scores = text_scores(model, run, unit, windows, texts)
+        batches.append(evaluation_rows(run, unit, name, unknown, texts, scores))
+    output.write("evaluations", EVALUATIONS, batches)
+    output.count("documents", len(texts))
+    output.count("tokens", sum(len(text.ids) - text.prompt for text in texts))
+
+
+def split_texts(unit: Unit, run: Run, documents: pa.Table) -> list[Text]:
+    """Read documents of the run's own shards; the last token of each is the one that closes it."""
     stream = open_stream(run.paths(unit.settings.split), run.vocabulary)
-    rows = unit.documents.to_pylist()
-    texts = [stream.read(row["position"], num_scored(row, unit.settings)) for row in rows]
-    nats = document_nats(model, texts, run.end_of_text, unit.settings)
-    output.write("evaluations", EVALUATIONS, [evaluation_rows(run, unit, rows, nats)])
-    output.count("documents", len(rows))
-    output.count("tokens", sum(len(text) for text in texts))
+    closing = 0 if unit.scored.end else 1
+    return [Text(row, stream.read(row["position"], row["length"] - closing)) for row in documents.to_pylist()]
 
 
-def num_scored(row: dict[str, Any], settings: EvaluateSettings) -> int:
-    """Count the tokens of a document that are scored; the last of its row is the one that closes it."""
-    length: int = row["length"]
-    return length if settings.end else length - 1
-
-
-def evaluation_rows(run: Run, unit: Unit, rows: list[dict[str, Any]], nats: list[float]) -> pa.RecordBatch:
-    """Lay out the scores of a unit as rows of EVALUATIONS."""
-    same = {"run": run.fingerprint, "checkpoint": unit.checkpoint.sha256, "set": unit.set_name}
-    same |= {"protocol": signature(run, unit.settings, unit.set_name)}
-    laid_out = [
-        same
-        | {"document": row["id"], "source": row["source"], "lang": row["lang"]}
-        | {"nats": round(score, DECIMALS), "tokens": num_scored(row, unit.settings)}
-        | {"words": row["words"], "bytes": row["bytes"], "oov": 0}
-        for row, score in zip(rows, nats, strict=True)
+def set_texts(unit: Unit, run: Run) -> list[Text]:
+    """Read documents of a set and encode them; a prompt is encoded by itself, to see where its tokens end."""
+    assert isinstance(unit.documents, tuple), "documents of a set lie in a file"
+    path, group = unit.documents
+    rows = [row for batch in read_groups(path, [group]) for row in batch.to_pylist()]
+    encoder = load_encoder(run.paths(TOKENIZER)[0])
+    ids, offsets = encoder([row["text"] for row in rows])
+    _, prompts = encoder([row["text"][: row["prompt"]] for row in rows])
+    closing = [run.end_of_text] if unit.scored.end else []
+    source = unit.scored.set.partition("@")[0]
+    return [
+        Text(
+            row | {"source": source},
+            torch.tensor([*ids[start:end].tolist(), *closing]),
+            int(min(after - before, end - start - 1)),
+        )
+        for row, (start, end), (before, after) in zip(rows, pairwise(offsets), pairwise(prompts), strict=True)
     ]
-    return pa.RecordBatch.from_pylist(laid_out, schema=EVALUATIONS)
 
 
-@torch.no_grad()
-def document_nats(
-    model: LanguageModel, texts: Sequence[Tensor], end_of_text: int, settings: EvaluateSettings
-) -> list[float]:
-    """Sum -log p of the tokens of each text, in nats, by the protocol of this module.
-
-    `texts` are int64 ids without end-of-text token. Windows of like length are scored together; padding
-    lies behind the text, where a causal model cannot see it.
-    """
-    if settings.carry:
-        return carried_nats(model, texts, end_of_text, settings)
-    total = torch.zeros(len(texts), dtype=torch.float64)
-    windows = [
-        (owner, ids) for owner, text in enumerate(texts) for ids in cut_windows(text, end_of_text, settings.context)
+def text_scores(
+    model: LanguageModel, run: Run, unit: Unit, windows: Windows, texts: Sequence[Text]
+) -> list[dict[str, Any]]:
+    """Score texts under one protocol: nats of each, and whether a last word was found."""
+    batch = unit.settings.batch
+    if unit.scored.unit == "last-word":
+        passages = [Passage(text.ids, text.prompt) for text in texts]
+        guesses = guess_last_words(model, passages, run.end_of_text, windows.context, batch)
+        return [{"nats": guess.nats, "correct": int(guess.correct)} for guess in guesses]
+    return [
+        {"nats": nats, "correct": None}
+        for nats in text_nats(model, [text.ids for text in texts], run.end_of_text, windows, batch)
     ]
-    windows.sort(key=lambda window: -len(window[1]))
-    for first in range(0, len(windows), settings.batch):
-        owners, ids = zip(*windows[first : first + settings.batch], strict=True)
-        total.index_add_(0, torch.tensor(owners), window_nats(model, ids, None)[0])
-    scores: list[float] = total.tolist()
-    return scores
 
 
-def carried_nats(
-    model: LanguageModel, texts: Sequence[Tensor], end_of_text: int, settings: EvaluateSettings
-) -> list[float]:
-    """Score texts side by side, window after window; the longest first, so that finished ones are the last rows."""
-    order = sorted(range(len(texts)), key=lambda owner: -len(texts[owner]))
-    scores = [0.0] * len(texts)
-    for first in range(0, len(order), settings.batch):
-        owners = order[first : first + settings.batch]
-        cut = [list(cut_windows(texts[owner], end_of_text, settings.context)) for owner in owners]
-        state: State | None = model.begin(len(owners))
-        for number in range(len(cut[0])):
-            windows = [pieces[number] for pieces in cut if number < len(pieces)]
-            assert state is not None, "a model that was given a state keeps one"
-            state = [(h[: len(windows)], c[: len(windows)]) for h, c in state]
-            nats, state = window_nats(model, windows, state)
-            for owner, value in zip(owners, nats.tolist(), strict=False):
-                scores[owner] += value
-    return scores
-
-
-def cut_windows(text: Tensor, end_of_text: int, context: int) -> Iterator[Tensor]:
-    """Cut a text into windows of 1 ... context targets, each behind the one token that comes before it."""
-    ids = torch.cat((torch.tensor([end_of_text]), text))
-    for start in range(0, len(text), context):
-        yield ids[start : start + context + 1]
-
-
-def window_nats(model: LanguageModel, windows: Sequence[Tensor], state: State | None) -> tuple[Tensor, State | None]:
-    """Score windows side by side; return their sums, float64 on the CPU, and the state behind them.
-
-    Padding lies behind the text: of a row that ends there, the state is of no use any more.
-    """
-    device = next(model.parameters()).device
-    ids_BS = pad_sequence(list(windows), batch_first=True).to(device)
-    nll_BT, after = model.nll_after(ids_BS[:, :-1], ids_BS[:, 1:], None, state)
-    lengths_B = torch.tensor([len(ids) - 1 for ids in windows], device=device)
-    scored_BT = torch.arange(nll_BT.shape[1], device=device) < lengths_B[:, None]
-    return (nll_BT.to(torch.float64) * scored_BT).sum(dim=1).cpu(), after
+def evaluation_rows(
+    run: Run, unit: Unit, protocol: str, unknown: int | None, texts: Sequence[Text], scores: Sequence[dict[str, Any]]
+) -> pa.RecordBatch:
+    """Lay out the scores of a unit under one protocol as rows of EVALUATIONS."""
+    same = {"run": run.fingerprint, "checkpoint": unit.checkpoint.sha256, "set": unit.scored.set, "protocol": protocol}
+    rows = []
+    for (row, ids, prompt), score in zip(texts, scores, strict=True):
+        known = {key: row[key] for key in ("source", "lang", "words", "bytes")}
+        known |= {"document": row["id"], "domain": row["domain"] or row["source"]}
+        target = ids[prompt:]
+        oov = int((target == unknown).sum()) if unknown is not None else 0
+        correct = 0 if oov and score["correct"] else score["correct"]  # <unk> is nobody's last word
+        known |= {"tokens": len(target), "oov": oov, "correct": correct}
+        rows.append(same | known | {"nats": round(score["nats"], DECIMALS)})
+    return pa.RecordBatch.from_pylist(rows, schema=EVALUATIONS)

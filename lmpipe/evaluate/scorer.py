@@ -23,9 +23,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lmpipe.errors import TrainingError
 from lmpipe.tokens.encode import load_encoder
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, load_model
-from lmpipe.train.model import LanguageModel, build_model
+from lmpipe.train.checkpoint import Checkpoint, find_checkpoint
+from lmpipe.train.model import LanguageModel
 from lmpipe.train.run import TOKENIZER, Run, load_run
+from lmpipe.train.trained import open_model
 
 Nats = NDArray[np.float64]
 """-ln p of each token of a text, in order."""
@@ -74,8 +75,7 @@ def open_scorer(
     if checkpoint is None:
         raise TrainingError(f"{folder}: no usable checkpoint. Train the run first.")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build_model(run.settings.model, run.vocabulary).to(device).eval()
-    load_model(checkpoint, model, device)
+    model = open_model(run, checkpoint, device)
     return NeuralScorer(
         run=run, checkpoint=checkpoint, model=model, context=context or run.settings.context, batch=batch
     )
@@ -83,7 +83,7 @@ def open_scorer(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuralScorer:
-    """A Scorer over an LSTM or a Transformer."""
+    """A Scorer over any LanguageModel: an LSTM, a Transformer, an n-gram model."""
 
     run: Run
     checkpoint: Checkpoint

@@ -1,50 +1,117 @@
 """Name the protocol of a perplexity, so that unlike numbers are never compared (after sacreBLEU, Post 2018).
 
-The parts, in order: set (held-out documents and the hash of who they are), text (which form was scored),
-count (bytes and words of which form), unit (what one score belongs to), vocab (tokenizer and its hash),
-win and stride (tokens), reset (where the state starts anew: at each window, or at each document), first (what the
-first token is conditioned on), end (whether the closing token is scored), dyn (adaptation at test time), dtype, v.
+The parts, in order: set (the documents and the hash of who they are), text (which form was scored), count (how words
+and bytes were counted, of the original text), unit (what one token is), vocab (open or closed, kind, size and hash of
+the tokenizer), win and stride (tokens), reset (where the state starts anew: at each window, or at each document), first
+(what the first token is conditioned on), end (whether the closing token is scored), dyn (adaptation at test time),
+dtype (of log-softmax; sums are float64), v.
 """
 
 import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from lmpipe.settings import EvaluateSettings
+from lmpipe.evaluate.windows import Windows
 from lmpipe.train.run import TOKENIZER, Run
 
-VERSION = 2
+VERSION = 3
 """Raised when the scoring code changes a number."""
 
+UNITS = {"bpe": "token", "unigram": "token", "wordpiece": "token", "char": "char", "word": "word+eos"}
+"""What a token of each kind of tokenizer is; a word tokenizer closes each line with a token of its own."""
 
-def signature(run: Run, settings: EvaluateSettings, set_name: str) -> str:
-    """Compose the protocol signature of scoring `set_name` with the models of `run`."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """What a run's tokenizer is, as far as its numbers are concerned."""
+
+    kind: str
+    """bpe, unigram, wordpiece, char or word."""
+    closed: bool
+    """It replaces what it does not hold by one unknown token, so its score is no probability of the text."""
+    unknown: int | None
+    """Id of that token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What is scored, as a signature names it."""
+
+    set: str
+    """Name and hash of the documents."""
+    text: str = "raw"
+    """Which form of them was scored."""
+    count: str = "orig"
+    """How their words and bytes were counted."""
+    unit: str | None = None
+    """What is predicted, where it is not each token."""
+    end: bool
+    """The token that closes a document is scored too."""
+
+
+def signature(run: Run, scored: Scored, windows: Windows) -> str:
+    """Compose the protocol signature of scoring a set with the models of `run`."""
     tokenizer = next(file for file in run.files if file.role == TOKENIZER)
+    vocabulary = read_vocabulary(run.paths(TOKENIZER)[0])
+    openness = "closed" if vocabulary.closed else "open"
     parts = [
         "ppl",
-        f"set:{set_name}",
-        "text:raw",
-        "count:orig",
-        "unit:token",
-        f"vocab:bpe{run.vocabulary}@{tokenizer.sha256[:8]}",
-        f"win:{settings.context}",
-        f"stride:{settings.context}",
-        "reset:doc" if settings.carry else "reset:window",
+        f"set:{scored.set}",
+        f"text:{scored.text}",
+        f"count:{scored.count}",
+        f"unit:{scored.unit or UNITS[vocabulary.kind]}",
+        f"vocab:{openness}-{vocabulary.kind}{run.vocabulary}@{tokenizer.sha256[:8]}",
+        f"win:{windows.context}",
+        f"stride:{windows.stride}",
+        "reset:doc" if windows.carry else "reset:window",
         "first:eot",
-        f"end:{'scored' if settings.end else 'unscored'}",
+        f"end:{'scored' if scored.end else 'unscored'}",
         "dyn:no",
-        "dtype:fp32",
+        "dtype:fp64" if run.settings.model.kind == "ngram" else "dtype:fp32",
         f"v:{VERSION}",
     ]
     return "|".join(parts)
 
 
-def name_set(recipe: str, split: str, documents: pa.Table) -> str:
-    """Name a set by recipe, split and a hash over id, bytes and words of its documents, which are sorted by id.
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Derive from a tokenizer.json of what kind it is and which id stands for what it does not know."""
+    body = json.loads(path.read_text(encoding="utf-8"))
+    model = body["model"]
+    kind = {"BPE": "bpe", "Unigram": "unigram", "WordPiece": "wordpiece", "WordLevel": "word"}[model["type"]]
+    if kind == "word" and (body.get("pre_tokenizer") or {}).get("type") == "Split":
+        kind = "char"
+    unknown = unknown_id(model)
+    return Vocabulary(kind=kind, closed=unknown is not None and not bytes_covered(body), unknown=unknown)
+
+
+def unknown_id(model: dict[str, Any]) -> int | None:
+    """Find the id of a model's unknown token; None where it has none."""
+    if isinstance(model.get("unk_id"), int):
+        return int(model["unk_id"])
+    token = model.get("unk_token")
+    return model["vocab"].get(token) if token is not None else None
+
+
+def bytes_covered(body: dict[str, Any]) -> bool:
+    """Say whether a tokenizer works on bytes, so that nothing is unknown to it."""
+    steps = body.get("pre_tokenizer") or {}
+    kinds = {step["type"] for step in (steps, *steps.get("pretokenizers", ())) if "type" in step}
+    return "ByteLevel" in kinds or bool(body["model"].get("byte_fallback"))
+
+
+def name_set(name: str, batches: Iterable[pa.RecordBatch]) -> str:
+    """Name a set by its name and a hash over its documents: id, bytes and words, and the text where it is there.
 
     The tokens stay out: two tokenizers score the same set, and their bits per byte can be compared.
     """
     total = hashlib.sha256()
-    for batch in documents.select(["id", "bytes", "words"]).to_batches(max_chunksize=4096):
-        total.update("".join(f"{row['id']}\t{row['bytes']}\t{row['words']}\n" for row in batch.to_pylist()).encode())
-    return f"{recipe}-{split}@sha256:{total.hexdigest()[:8]}"
+    for batch in batches:
+        columns = [name for name in ("id", "bytes", "words", "text") if name in batch.schema.names]
+        for row in batch.select(columns).to_pylist():
+            total.update(("\t".join(str(row[column]) for column in columns) + "\n").encode())
+    return f"{name}@sha256:{total.hexdigest()[:8]}"

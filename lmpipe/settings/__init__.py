@@ -16,7 +16,8 @@ from lmpipe.settings.curate import (
     ProfileSettings,
     SplitSettings,
 )
-from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
+from lmpipe.settings.evaluate import SetDownload, SetSettings
+from lmpipe.settings.models import LstmSettings, Model, NgramSettings, TransformerSettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -54,10 +55,13 @@ __all__ = [
     "Model",
     "NewsFeeds",
     "NewsSource",
+    "NgramSettings",
     "NovelsSource",
     "PassageSettings",
     "ProfileSettings",
     "Recipe",
+    "SetDownload",
+    "SetSettings",
     "Source",
     "SplitSettings",
     "TokenizerSettings",

@@ -73,7 +73,19 @@ class TransformerSettings:
     """A position attends only to its own document of a packed row."""
 
 
-Model = LstmSettings | TransformerSettings
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NgramSettings:
+    """An interpolated modified Kneser-Ney model (lmpipe/train/ngram.py): the baseline that every other has to beat.
+
+    Of its training's settings only seed and threads say anything; it sees the training split once.
+    """
+
+    kind: Literal["ngram"]
+    order: int = 5
+    """Longest n-gram: 5 is usual for words; 1 looks at no context, 0 gives every token the same probability."""
+
+
+Model = LstmSettings | TransformerSettings | NgramSettings
 
 GPT2 = {
     "mlp": "gelu",

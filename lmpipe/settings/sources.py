@@ -179,7 +179,10 @@ class LocalSource:
     record: str | None = None
     """tagged: the tag that encloses one record."""
     fields: dict[str, str] = field(default_factory=dict)
-    """Document field (id, title, text, url, created) to column or tag of the file."""
+    """Document field (id, title, text, url, created, domain) to column or tag of the file; domain is a genre or topic,
+    by which evaluations are told apart."""
+    domain: Literal["folder"] | None = None
+    """text: the folder that a file lies in is its domain, such as the topics of BBC news."""
     max_quarantine: float = 0.05
     """Share of records that may be quarantined before the stage fails."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lmpipe.settings.evaluate import SetSettings
 from lmpipe.settings.models import Model
 
 
@@ -150,10 +151,15 @@ class EvaluateSettings:
     checkpoint: Literal["latest", "best"] = "latest"
     """The last weights of a run, or those of its best validation."""
     context: int = 256
-    """Window in tokens; disjoint windows."""
+    """Window in tokens."""
+    strides: tuple[Literal["disjoint", "half"], ...] = ("disjoint", "half")
+    """Windows that follow each other, or that begin half a window after each other, so that a token has at least half
+    a window before it. Each is a protocol with rows of its own; half costs twice what disjoint costs."""
+    sets: tuple[SetSettings, ...] = ()
+    """Sets from outside, scored beside the recipe's own split."""
     carry: bool = False
     """Begin a window with the state that the one before it left, as most closed-vocabulary results do (Zaremba et al.
-    2014, section 4.1), and not afresh; only within a document, and for LSTMs only."""
+    2014, section 4.1), and not afresh; only within a document, not for Transformers, and without strides."""
     end: bool = False
     """Score the token that closes a document too, as published results on closed vocabularies count it."""
     batch: int = 16

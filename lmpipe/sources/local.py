@@ -54,7 +54,7 @@ MIN_NULS = 0.3
 COUNT_BYTES = 8 << 20
 """Read at once while lines are counted."""
 
-FIELDS = ("id", "title", "text", "url", "created")
+FIELDS = ("id", "title", "text", "url", "created", "domain")
 
 
 class FileUnit(NamedTuple):
@@ -194,7 +194,8 @@ def text_document(source: LocalSource, raw: Raw) -> Record:
     if not text.strip():
         return Skipped(reason="empty")
     text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
-    return Document(native_id=raw.name, title=title, text=text, origin=raw.origin, meta=codec_meta(codec))
+    domain = {"domain": Path(raw.name).parent.name} if source.domain == "folder" else {}
+    return Document(native_id=raw.name, title=title, text=text, origin=raw.origin, meta=codec_meta(codec) | domain)
 
 
 def read_jsonl(source: LocalSource, unit: FileUnit) -> Iterator[Record]:

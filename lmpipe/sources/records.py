@@ -70,6 +70,7 @@ def make(columns: dict[str, str], raw: Raw, get: Callable[[str], Any], meta: dic
         native_id = string("id", values["id"], numbers=True).strip() if "id" in columns else raw.name
         if not native_id:
             raise BadFieldError(f"id: expected a value in {columns['id']!r}, found none")
+        domain = string("domain", values.get("domain"), numbers=True).strip()
         return Document(
             native_id=native_id,
             title=" ".join(string("title", values.get("title"), numbers=True).split()),
@@ -77,7 +78,7 @@ def make(columns: dict[str, str], raw: Raw, get: Callable[[str], Any], meta: dic
             origin=raw.origin,
             url=string("url", values.get("url")).strip() or None,
             created=parse_date(values.get("created")),
-            meta=meta,
+            meta=meta | ({"domain": domain} if domain else {}),
         )
     except BadFieldError as error:
         return bad(raw, str(error))

@@ -34,7 +34,7 @@ def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
 
 
 def chosen_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
-    """Stream the kept documents of a shard: id, source, lang, text, split, bytes, words."""
+    """Stream the kept documents of a shard: id, source, lang, domain (null for none), text, split, bytes, words."""
     outcomes = pq.read_table(shard.outcomes, columns=["id", "source", "lang", "split", "bytes", "words"])
     start = 0
     for batch in cleaned_batches(shard):
@@ -42,14 +42,15 @@ def chosen_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
         start += batch.num_rows
         assert beside["id"].combine_chunks().equals(batch.column("id")), f"{shard}: rows do not match"
         table = beside.append_column("text", batch.column("text"))
+        table = table.append_column("domain", pc.map_lookup(batch.column("meta"), "domain", "first"))
         yield from table.filter(pc.is_valid(table["split"])).combine_chunks().to_batches()
 
 
 def cleaned_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:
-    """Stream id and text of all documents of a cleaned shard, without what was cut."""
+    """Stream id, text and meta of all documents of a cleaned shard, without what was cut."""
     cuts = read_cuts(shard.cuts) if shard.cuts is not None else {}
     start = 0
-    for batch in read_batches(shard.documents, ["id", "text"]):
+    for batch in read_batches(shard.documents, ["id", "text", "meta"]):
         if cuts:
             texts = [
                 without(text, cuts[row]) if row in cuts else text

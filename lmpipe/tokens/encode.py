@@ -25,7 +25,7 @@ from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer, vocabulary
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 Numbers = NDArray[Any]
 HARD = (
     "",
@@ -43,6 +43,7 @@ INDEX = pa.schema(
         ("id", pa.string()),
         ("source", pa.string()),
         ("lang", pa.string()),
+        ("domain", pa.string()),
         ("split", pa.string()),
         ("start", pa.int64()),
         ("length", pa.int64()),
@@ -114,7 +115,7 @@ def count(index: pa.RecordBatch, output: UnitOutput) -> None:
 
 def index_batch(batch: pa.RecordBatch, offsets: Numbers, start: int) -> pa.RecordBatch:
     """Lay out where each document of a batch begins and ends."""
-    columns = {name: batch.column(name) for name in ("id", "source", "lang", "split", "bytes", "words")}
+    columns = {name: batch.column(name) for name in ("id", "source", "lang", "domain", "split", "bytes", "words")}
     columns |= {"start": pa.array(offsets[:-1] + start, pa.int64()), "length": pa.array(np.diff(offsets), pa.int64())}
     return pa.RecordBatch.from_arrays([columns[name] for name in INDEX.names], schema=INDEX)
 

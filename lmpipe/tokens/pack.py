@@ -37,12 +37,13 @@ from lmpipe.storage import replacing
 from lmpipe.tokens.encode import token_stream, token_type
 from lmpipe.tokens.mixture import mixture
 
-VERSION = 2
+VERSION = 3
 DOCUMENTS = pa.schema(
     [
         ("id", pa.string()),
         ("source", pa.string()),
         ("lang", pa.string()),
+        ("domain", pa.string()),
         ("copy", pa.int32()),
         ("start", pa.int64()),
         ("length", pa.int64()),
@@ -83,7 +84,7 @@ ORDER = """
 with
 copied as (select *, unnest(range(copies))::int as copy from numbered),
 keyed as (select *, md5($seed || ':' || id || if(copy = 0, '', ':' || copy)) as key from copied)
-select id, source, lang, copy, start, length, bytes, words, shard
+select id, source, lang, domain, copy, start, length, bytes, words, shard
 from keyed
 where key >= $low and key < $high
 order by key, id

@@ -22,7 +22,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from lmpipe.settings import Model
+from lmpipe.settings import LstmSettings, Model, TransformerSettings
 from lmpipe.storage import replacing
 
 PEAK_FLOPS = {
@@ -90,12 +90,13 @@ def flops_per_token(model: nn.Module, settings: Model, context: int) -> float:
     6 per weight of a matrix product, and attention's 12 * layers * width * context
     (Chowdhery et al. 2022, appendix B). A tied matrix is used as product once, an untied embedding never.
     """
+    assert settings.kind != "ngram", "an n-gram model is counted, not trained in steps"
     products = sum(p.numel() for name, p in model.named_parameters() if p.ndim >= 2 and not is_table(name, settings))
     attention = 12 * settings.layers * settings.width * context if settings.kind == "transformer" else 0
     return 6.0 * products + attention
 
 
-def is_table(name: str, settings: Model) -> bool:
+def is_table(name: str, settings: LstmSettings | TransformerSettings) -> bool:
     """Say whether a matrix is only looked up, never multiplied with."""
     tables = ("positions.weight", "value_embedding.weight", *(() if settings.tied else ("embedding.weight",)))
     return name.endswith(tables)

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lmpipe.train.sharding import whole
 
-KINDS = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16"}
-"""What weights, moments and states are made of, in safetensors' words."""
+KINDS = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64"}
+"""What weights, moments, states and counts are made of, in safetensors' words."""
 
 
 def write_tensors(path: Path, state: Mapping[str, Tensor]) -> dict[str, Any]:

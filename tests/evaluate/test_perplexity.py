@@ -1,6 +1,7 @@
 """Evaluation: every held-out token once, the same sums however they are computed."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from lmpipe.train.model import LanguageModel, build_model
 from lmpipe.train.progress import Progress
 from lmpipe.train.run import load_run, prepare_run
 
-SETTINGS = EvaluateSettings(context=16, batch=4)
+SETTINGS = EvaluateSettings(context=16, batch=4, strides=("disjoint",))
 
 
 def scored_run(tmp_path: Path, model: Model = TRANSFORMER, std: float = 0.3) -> tuple[Path, LanguageModel]:
@@ -99,7 +100,7 @@ def test_sums_do_not_change_with_batch_size_or_workers(tmp_path: Path, monkeypat
     run, _ = scored_run(tmp_path)
     expected = rows_of(evaluate(run, SETTINGS, tmp_path, Execution()))
     monkeypatch.setattr(perplexity, "UNIT_TOKENS", 150)
-    manifest = evaluate(run, EvaluateSettings(context=16, batch=1), tmp_path, Execution(workers=2))
+    manifest = evaluate(run, replace(SETTINGS, batch=1), tmp_path / "other", Execution(workers=2))
     assert len(manifest.paths("evaluations")) > 1
     for row, other in zip(expected, rows_of(manifest), strict=True):
         assert row["document"] == other["document"]
@@ -109,10 +110,11 @@ def test_sums_do_not_change_with_batch_size_or_workers(tmp_path: Path, monkeypat
 def test_protocol_says_how_the_score_was_made(tmp_path: Path) -> None:
     run, _ = scored_run(tmp_path)
     manifest = evaluate(run, SETTINGS, tmp_path, Execution())
-    parts = manifest.settings["protocol"].split("|")
+    (protocol,) = manifest.settings["protocols"]
+    parts = protocol.split("|")
     assert parts[0] == "ppl"
     assert parts[1].startswith("set:demo-test@sha256:")
-    assert parts[5].startswith("vocab:bpe61@")
+    assert parts[5].startswith("vocab:open-bpe61@")
     assert parts[2:5] == ["text:raw", "count:orig", "unit:token"]
     assert parts[6:] == [
         "win:16",
@@ -122,9 +124,9 @@ def test_protocol_says_how_the_score_was_made(tmp_path: Path) -> None:
         "end:unscored",
         "dyn:no",
         "dtype:fp32",
-        "v:2",
+        "v:3",
     ]
-    assert {row["protocol"] for row in rows_of(manifest)} == {manifest.settings["protocol"]}
+    assert {row["protocol"] for row in rows_of(manifest)} == {protocol}
 
 
 def test_rows_name_run_checkpoint_and_set(tmp_path: Path) -> None:
@@ -166,7 +168,9 @@ def test_evaluate_refuses_a_split_without_documents(tmp_path: Path) -> None:
 
 def test_carried_state_scores_a_document_as_if_it_were_one_window(tmp_path: Path) -> None:
     run, _ = scored_run(tmp_path, LSTM)
-    whole = rows_of(evaluate(run, EvaluateSettings(context=1000, batch=1), tmp_path, Execution()))
+    whole = rows_of(
+        evaluate(run, EvaluateSettings(context=1000, batch=1, strides=("disjoint",)), tmp_path, Execution())
+    )
     for context, batch in ((16, 4), (5, 3), (7, 1)):
         settings = EvaluateSettings(context=context, batch=batch, carry=True)
         carried = rows_of(evaluate(run, settings, tmp_path, Execution()))
@@ -176,15 +180,51 @@ def test_carried_state_scores_a_document_as_if_it_were_one_window(tmp_path: Path
 
 def test_carried_state_is_refused_for_a_transformer(tmp_path: Path) -> None:
     run, _ = scored_run(tmp_path)
-    with pytest.raises(TrainingError, match="needs an LSTM"):
+    with pytest.raises(TrainingError, match="a model whose state has one size"):
         evaluate(run, EvaluateSettings(carry=True), tmp_path, Execution())
 
 
 def test_closing_token_is_scored_when_the_recipe_says_so(tmp_path: Path) -> None:
     run, _ = scored_run(tmp_path, std=0.0)
     open_ended, closed = (
-        rows_of(evaluate(run, EvaluateSettings(context=16, end=end), tmp_path, Execution())) for end in (False, True)
+        rows_of(evaluate(run, replace(SETTINGS, end=end), tmp_path, Execution())) for end in (False, True)
     )
     assert [row["tokens"] for row in closed] == [row["tokens"] + 1 for row in open_ended]
     assert all(row["nats"] == pytest.approx(row["tokens"] * math.log(VOCABULARY), abs=1e-4) for row in closed)
     assert "|end:scored|" in closed[0]["protocol"]
+
+
+def test_half_windows_score_each_token_once_with_half_a_window_before_it(tmp_path: Path) -> None:
+    run, built = scored_run(tmp_path)
+    rows = rows_of(evaluate(run, replace(SETTINGS, strides=("half",)), tmp_path, Execution()))
+    documents = held_out_documents()
+    assert [row["document"] for row in rows] == sorted(documents)
+    for row in rows:
+        assert "|win:16|stride:8|" in row["protocol"]
+        expected = overlapping_nats(built, documents[row["document"]], 16, 8)
+        assert row["nats"] == pytest.approx(expected, abs=1e-4)
+
+
+@torch.no_grad()
+def overlapping_nats(model: LanguageModel, document: list[int], context: int, stride: int) -> float:
+    """Score one document token by token, each in the first window that holds it."""
+    ids, nats = [END_OF_TEXT, *document], 0.0
+    for target in range(1, len(ids)):
+        window = 0 if target <= context else -(-(target - context) // stride)
+        logits = model(torch.tensor([ids[window * stride : target]]))[0, -1].double()
+        nats -= float(torch.log_softmax(logits, 0)[ids[target]])
+    return nats
+
+
+def test_both_strides_are_scored_unless_one_is_switched_off(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path)
+    manifest = evaluate(run, EvaluateSettings(context=16), tmp_path, Execution())
+    rows = rows_of(manifest)
+    assert sorted({row["protocol"].split("|")[7] for row in rows}) == ["stride:16", "stride:8"]
+    assert len(rows) == 2 * len(held_out_documents())
+    assert manifest.counts["documents"] == len(held_out_documents())
+
+
+def test_domain_is_the_source_where_the_document_has_none(tmp_path: Path) -> None:
+    run, _ = scored_run(tmp_path)
+    assert {row["domain"] for row in rows_of(evaluate(run, SETTINGS, tmp_path, Execution()))} == {"local"}

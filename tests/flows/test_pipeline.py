@@ -56,8 +56,22 @@ valid_rows = 4
 threads = 1
 model = { kind = "transformer", layers = 1, width = 32, heads = 2 }
 
+[[train]]
+name = "counted"
+model = { kind = "ngram", order = 2 }
+
 [evaluate]
 context = 32
+
+[[evaluate.sets]]
+name = "letters"
+path = "letters.jsonl"
+domain = "genre"
+lang = "en"
+"""
+LETTERS = """\
+{"text": "The ferry came late.", "genre": "diary"}
+{"text": "Nobody asked why.", "genre": "letter"}
 """
 
 
@@ -73,6 +87,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
     lines = [f"On the quay {' '.join(random.Random(n).sample(WORDS, 30))} and that was all." for n in range(120)]
     (folder / "notes.txt").write_text("\n".join(lines))
+    (folder / "letters.jsonl").write_text(LETTERS)
     (folder / "tiny.toml").write_text(RECIPE)
     return folder / "tiny.toml"
 
@@ -92,10 +107,19 @@ def ask(data: Path, sql: str) -> list[dict[str, object]]:
     return rows
 
 
-def test_pipeline_leads_to_perplexities_of_both_models(outcome: Outcome, data: Path) -> None:
+def test_pipeline_leads_to_perplexities_of_all_models_under_both_protocols(outcome: Outcome, data: Path) -> None:
     rows = ask(data, "select name, bits_per_byte from perplexity where source = 'notes' and slice <> 'all' order by 1")
-    assert [row["name"] for row in rows] == ["tiny-lstm", "tiny-transformer"]
+    assert [row["name"] for row in rows] == [
+        f"tiny-{name}" for name in ("counted", "lstm", "transformer") for _ in "12"
+    ]
     assert all(0 < float(str(row["bits_per_byte"])) < 9 for row in rows)
+    found = ask(data, "select place from leaderboard where starts_with(\"set\", 'tiny-test')")
+    assert sorted(int(str(row["place"])) for row in found) == [1, 1, 2, 2, 3, 3]
+
+
+def test_pipeline_scores_the_sets_of_the_recipe_by_their_domains(outcome: Outcome, data: Path) -> None:
+    rows = ask(data, "select distinct name, source, documents from perplexity where slice = 'domain' order by all")
+    assert [(row["source"], row["documents"]) for row in rows] == [("letters/diary", 1), ("letters/letter", 1)] * 3
 
 
 def test_report_is_written_beside_the_data(outcome: Outcome, data: Path) -> None:

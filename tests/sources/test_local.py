@@ -192,6 +192,21 @@ def test_jsonl_maps_fields(tmp_path: Path) -> None:
     assert (document.url, document.created) == ("https://x.example", datetime(2021, 5, 4, 8, tzinfo=UTC))
 
 
+def test_jsonl_keeps_the_domain_of_a_record(tmp_path: Path) -> None:
+    rows = [{"text": "Words.", "genre": "romance"}, {"text": "Others.", "genre": None}]
+    content = "\n".join(map(json.dumps, rows))
+    found = read(tmp_path, "jsonl", content, fields={"text": "text", "domain": "genre"})
+    assert [record.meta for record in found if isinstance(record, Document)] == [{"domain": "romance"}, {}]
+
+
+def test_text_takes_the_folder_of_a_file_as_its_domain(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "news.zip", "w") as archive:
+        archive.writestr("bbc/sport/001.txt", "A match.")
+    (document,) = read_files(source("text", domain="folder"), tmp_path / "news.zip")
+    assert isinstance(document, Document)
+    assert document.meta == {"domain": "sport"}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -32,6 +32,13 @@ def test_every_kept_document_is_packed_once_and_decodes_to_its_text(ingested: In
     assert texts == {f"local:{n}": text for n, text in enumerate(TEXTS)}
 
 
+def test_index_keeps_the_domain_of_each_document(ingested: Ingested, tmp_path: Path) -> None:
+    rows = [{"text": text, "meta": {"domain": "news"} if n % 2 else {}} for n, text in enumerate(TEXTS)]
+    manifest = packed(choose(tmp_path, ingested(rows)), tmp_path)
+    found = {row["id"]: row["domain"] for part in ("train", "valid", "test") for row in index(manifest, part)}
+    assert found == {f"local:{n}": "news" if n % 2 else None for n in range(len(TEXTS))}
+
+
 def test_shards_have_about_the_size_they_are_asked_for(ingested: Ingested, tmp_path: Path) -> None:
     manifest = packed(choose(tmp_path, ingested(TEXTS)), tmp_path)
     sizes = [shard.tokens for shard in manifest.shards if shard.role == "train"]

@@ -17,9 +17,11 @@ from lmpipe.storage import replacing
 VOCABULARY = 61
 END_OF_TEXT = 60
 INDEX = pa.schema(
-    [("id", pa.string()), ("source", pa.string()), ("lang", pa.string())]
+    [(name, pa.string()) for name in ("id", "source", "lang", "domain")]
     + [(name, pa.int64()) for name in ("start", "length", "bytes", "words")]
 )
+NO_TEXT = '{"model": {"type": "BPE", "vocab": {}, "merges": []}}'
+"""A tokenizer that encodes nothing."""
 LSTM = LstmSettings(kind="lstm", layers=1, width=16, dropout=0.1)
 TRANSFORMER = TransformerSettings(kind="transformer", layers=2, width=16, heads=2, dropout=0.1)
 
@@ -44,7 +46,9 @@ def make_documents(count: int, seed: int, most: int = 40) -> list[list[int]]:
     return documents
 
 
-def tokens_dataset(data: Path, shards: dict[str, list[list[list[int]]]] | None = None, **settings: int) -> Manifest:
+def tokens_dataset(
+    data: Path, shards: dict[str, list[list[list[int]]]] | None = None, tokenizer: str = NO_TEXT, **settings: int
+) -> Manifest:
     """Commit a tokens dataset; `shards` maps a split to its shards, a shard to its documents."""
     if shards is None:
         shards = {"train": [make_documents(40, 1), make_documents(30, 2)]}
@@ -56,14 +60,14 @@ def tokens_dataset(data: Path, shards: dict[str, list[list[list[int]]]] | None =
         "shards": [[s, n, d] for s, n, d in units],
     } | settings
     plan = Plan(stage="tokens", name="small", version=1, settings=facts, inputs=())
-    return build(plan, data, write_unit, [*units, None], Execution())
+    return build(plan, data, write_unit, [*units, tokenizer], Execution())
 
 
-def write_unit(unit: tuple[str, int, list[list[int]]] | None, output: UnitOutput) -> None:
+def write_unit(unit: tuple[str, int, list[list[int]]] | str, output: UnitOutput) -> None:
     """Write one token shard and its document index, or the tokenizer."""
-    if unit is None:
+    if isinstance(unit, str):
         with replacing(output.folder / "tokenizer.json") as temporary:
-            temporary.write_text("{}")
+            temporary.write_text(unit)
         output.add("tokenizer", "tokenizer.json", rows=1)
         return
     split, number, documents = unit

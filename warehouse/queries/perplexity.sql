@@ -13,7 +13,8 @@ with groups as (
 final as (
     select
         comparables, place, set, name, source, lang, domain, documents, tokens, words, bytes, nats,
-        token_perplexity, token_perplexity_low, token_perplexity_high, word_perplexity, word_perplexity_low, word_perplexity_high, byte_perplexity, accuracy, oov,
+        token_perplexity, token_perplexity_low, token_perplexity_high,
+        word_perplexity, word_perplexity_low, word_perplexity_high, byte_perplexity, accuracy, oov,
         bits_per_byte, bits_per_byte_low, bits_per_byte_high, protocol, run, evaluation, finished, slice,
         run in (select run from ablation_runs) as variant
     from perplexity
@@ -21,4 +22,4 @@ final as (
 )
 select * exclude (finished)
 from final
-order by finished desc nulls last, comparables, slice, source, lang, place nulls last, name, evaluation;
+order by finished desc nulls last, comparables, slice, source, lang, domain, place nulls last, name, evaluation;
