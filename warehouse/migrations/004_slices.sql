@@ -3,8 +3,6 @@
 -- resample i is a function of its id and i alone, so that element i of two evaluations of the same documents belong
 -- together: the difference of their resampled sums is the resample of their difference.
 
-alter table evaluation_documents add column if not exists domain varchar; -- genre or topic, else the source
-alter table evaluation_documents add column if not exists correct bigint; -- 1 or 0 where a last word was to be found
 
 -- one row per evaluation, checkpoint, set, protocol and slice
 create table slice_sums (
