@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, feeds, look, move, rescore, run, stages
+from lmpipe.cli import curate, dumps, feeds, look, move, rescore, run, stages, translate
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ feeds.add_to(app)
 curate.add_to(app)
 look.add_to(app)
 rescore.add_to(app)
+translate.add_to(app)
 
 
 def main() -> None:
