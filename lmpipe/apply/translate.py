@@ -83,7 +83,8 @@ class Search:
 
 def penalised(log_p: float, length: int, penalty: float) -> float:
     """Apply the length penalty."""
-    return log_p / ((5 + length) / 6) ** penalty
+    divisor: float = ((5 + length) / 6) ** penalty
+    return log_p / divisor
 
 
 @torch.inference_mode()

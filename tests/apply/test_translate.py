@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEU
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmpipe.apply import translate as module
@@ -48,9 +48,10 @@ def letters_run(tmp_path: Path, model: Model = TRANSFORMER, std: float = 0.3) ->
 @torch.no_grad()
 def plain_search(model: LanguageModel, prompt: list[int], limit: int, settings: TranslateSettings) -> list[Beam]:
     """Beam search without batches, states or pruning of candidates."""
-    live, finished = [(0.0, ())], []
+    live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    finished: list[Beam] = []
     for step in range(1, limit + 1):
-        grown = []
+        grown: list[tuple[float, tuple[int, ...]]] = []
         for log_p, ids in live:
             log_p_V = model(torch.tensor([[*prompt, *ids]]))[0, -1].double().log_softmax(-1)
             grown += [(log_p + value, (*ids, token)) for token, value in enumerate(log_p_V.tolist())]

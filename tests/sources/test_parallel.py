@@ -3,6 +3,7 @@
 import gzip
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,9 @@ ENGLISH = ["A dog runs.", "Two men sit on a bench.", "", "Good morning."]
 GERMAN = ["Ein Hund läuft.", "Zwei Männer sitzen auf einer Bank.", "", "Guten Morgen."]
 
 
-def source(form: str = "lines", **changes: object) -> ParallelSource:
-    values = {"kind": "parallel", "name": "pairs", "paths": (), "format": form, "langs": ("en", "de")}
-    return ParallelSource(**(values | changes))  # type: ignore[arg-type]
+def source(form: str = "lines", **changes: Any) -> ParallelSource:
+    values: dict[str, Any] = {"kind": "parallel", "name": "pairs", "paths": (), "format": form, "langs": ("en", "de")}
+    return ParallelSource(**(values | changes))
 
 
 def read(settings: ParallelSource, *files: Path) -> list[Record]:
@@ -122,7 +123,7 @@ def test_bytes_of_another_codec_are_set_aside(tmp_path: Path) -> None:
         ({"prompt": "{target}\n{source}"}, "at the end"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(tmp_path: Path, changes: dict[str, object], says: str) -> None:
+def test_settings_that_cannot_work_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         read(source(**changes), *two_files(tmp_path))
 
