@@ -1,5 +1,6 @@
 """Commands for speech recognition: rescore lists of hypotheses, expand lattices to lists, decode CTC outputs."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,18 +116,21 @@ def choices(lists: "Iterable[NBest]", weights: dict[str, float]) -> Iterator[dic
 
 
 def with_references(lists: "Iterable[NBest]", refs: Path, noise: frozenset[str], lower: bool) -> "Iterator[NBest]":
-    """Give each list its reference from a file, cleaned as the hypotheses are."""
+    """Give each list its reference from a file, cleaned as the hypotheses are; tell of references without a list."""
     from dataclasses import replace
 
     from lmpipe.apply.nbest import read_references
 
     references = read_references(refs)
     for nbest in lists:
-        text = references.get(nbest.utterance, nbest.reference)
+        text = references.pop(nbest.utterance, nbest.reference)
         if text is not None:
             text = " ".join(word for word in text.split() if word not in noise)
             text = text.lower() if lower else text
         yield replace(nbest, reference=text)
+    if references:
+        left = f"{len(references)} references have no list and are not counted: {', '.join(sorted(references)[:5])}"
+        print(left, file=sys.stderr)
 
 
 def parse_weights(text: str) -> dict[str, float]:

@@ -40,7 +40,7 @@ def lists(tmp_path: Path) -> Path:
     for number in range(8):
         text = f"-1 -9 2 wrong [noise] {number}\n-2 -1 2 Right {number}\n"
         (folder / f"u{number}.gz").write_bytes(gzip.compress(text.encode()))
-    (tmp_path / "refs").write_text("".join(f"u{n} right {n}\n" for n in range(8)))
+    (tmp_path / "refs").write_text("".join(f"u{n} right {n}\n" for n in range(9)))
     (tmp_path / "noise").write_text("[noise]\n")
     return folder
 
@@ -70,6 +70,7 @@ def test_lists_with_references_give_the_table_of_systems(lists: Path, tmp_path: 
     assert [word for word in done.stdout.split() if word in ("first", "given", "tuned", "oracle")][:4] == [
         "first", "given", "tuned", "oracle",
     ]  # fmt: skip
+    assert "1 references have no list and are not counted: u8" in done.stderr
     assert "50" in done.stdout, "WER of the first hypotheses"
     assert [line.split("\t")[5] for line in out.read_text().splitlines()] == ["word_errors", *"00000000"]
     assert (tmp_path / "data" / "warehouse").is_dir()
