@@ -20,8 +20,8 @@ I=2 W=yes
 I=3 W=!NULL
 J=0 S=0 E=1 a=-1.0 l=-1.0
 J=1 S=0 E=2 a=-0.5 l=-1.0
-J=2 S=1 E=3 W="it\\"s" a=-3 l=-1
-J=3 S=2 E=3 a=-3 l=-4
+J=2 S=1 E=3 W="it\\"s" a=-3.8 l=-1
+J=3 S=2 E=3 a=-3 l=-2
 """
 
 
@@ -67,17 +67,19 @@ def test_the_k_best_are_those_of_all_ways(lattice: Lattice, k: int) -> None:
 
 
 def test_the_lattices_own_scales_are_used(tmp_path: Path) -> None:
-    found = expand(read_slf(write(tmp_path / "u.lat", SMALL)), 5)
+    lattice = read_slf(write(tmp_path / "u.lat", SMALL))
+    assert expand(lattice, 1, {"acoustic": 1.0, "lm": 1.0}).texts == ["yes"]
+    found = expand(lattice, 5)
     assert found.utterance == "u"
     assert found.texts == ['yes it"s', "yes"]
-    assert found.scores["acoustic"].tolist() == [-4.0, -3.5]
-    assert found.scores["lm"].tolist() == [-2.0, -5.0]
+    assert found.scores["acoustic"].tolist() == [-4.8, -3.5]
+    assert found.scores["lm"].tolist() == [-2.0, -3.0]
     assert found.scores["words"].tolist() == [2, 1]
 
 
 def test_scores_of_another_base_become_natural_logarithms(tmp_path: Path) -> None:
     found = expand(read_slf(write(tmp_path / "u.lat", "base=10\n" + SMALL)), 1)
-    assert found.scores["acoustic"][0] == pytest.approx(-4.0 * math.log(10))
+    assert found.scores["acoustic"][0] == pytest.approx(-4.8 * math.log(10))
 
 
 def test_the_ami_lattice_gives_the_list_that_came_with_it(corpora: Path) -> None:
@@ -98,7 +100,7 @@ def test_the_ami_lattice_gives_the_list_that_came_with_it(corpora: Path) -> None
         ("J=3 S=2 E=3", "J=3 S=2 E=2", "expected one end node, found 0|cycle"),
         ("J=3 S=2 E=3", "J=3 E=3", "a link without 'S'"),
         ("I=3 W=!NULL", "hello there", "expected name=value fields"),
-        ("J=3 S=2 E=3 a=-3 l=-4\n", "", "expected one end node, found 2"),
+        ("J=3 S=2 E=3 a=-3 l=-2\n", "", "expected one end node, found 2"),
         ("a=-0.5", "a=x", "expected a number, found 'x'"),
     ],
 )
