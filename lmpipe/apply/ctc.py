@@ -75,7 +75,7 @@ def finished(text: str, settings: CtcSettings) -> str:
 
 
 def decode_ctc(
-    log_p_TV: NDArray[np.floating],
+    logits_TV: NDArray[np.floating],
     labels: Sequence[str],
     settings: CtcSettings,
     scores: LanguageScores | None = None,
@@ -85,18 +85,20 @@ def decode_ctc(
 ) -> NBest:
     """List the texts of the beam, best first, with the scores `acoustic` (ln p by CTC), `model` and `words`.
 
-    `log_p_TV` are log probabilities; labels are joined as they stand, " " (or "|" or "▁") parts words. Raises
-    InputError for another number of labels.
+    Logits are normalised, which leaves log probabilities as they are; labels are joined as they stand, " " (or "|" or
+    "▁") parts words. Raises InputError for another number of labels, and for NaN.
     """
-    if log_p_TV.ndim != 2 or log_p_TV.shape[1] != len(labels):
+    if logits_TV.ndim != 2 or logits_TV.shape[1] != len(labels) or np.isnan(logits_TV).any():
         raise InputError(
-            f"utterance {utterance}: expected log probabilities of shape (frames, {len(labels)}), found"
-            f" {log_p_TV.shape}. Name the labels of this model."
+            f"utterance {utterance}: expected numbers of shape (frames, {len(labels)}), found shape {logits_TV.shape}"
+            f" and {np.isnan(logits_TV).sum()} NaN. Name the outputs and labels of one model."
         )
+    logits_TV = np.asarray(logits_TV, np.float64)
+    log_p_TV = logits_TV - np.logaddexp.reduce(logits_TV, axis=1, keepdims=True)
     letters = [" " if label in ("|", "<space>") else label.replace("▁", " ") for label in labels]
     language = Language(settings, scores, {})
     beams: dict[Prefix, tuple[float, float]] = {(): (0.0, NEVER)}
-    for frame in np.asarray(log_p_TV, np.float64):
+    for frame in log_p_TV:
         beams = pruned(advance(beams, frame, blank, settings), letters, language)
     return ranked(beams, letters, language, utterance)
 

@@ -20,6 +20,8 @@ def write_rows(rows: Iterable[Mapping[str, Any]], out: Path | None, text: str = 
     if out is None or out == Path("-"):
         write_text(rows, sys.stdout, text)
         return
+    with storage_errors(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
     with storage_errors(out.parent), replacing(out) as temporary:
         if out.suffix == ".parquet":
             write_parquet(rows, temporary)

@@ -62,10 +62,11 @@ def rescore(
     Example: lmpipe rescore lists/ --refs refs.txt --run data/runs/demo-lstm-1a2b3c4d --tune lm,words,model
     """
     from lmpipe.apply import rescore as library
+    from lmpipe.apply.nbest import read_lines
     from lmpipe.evaluate.scorer import open_scorer
 
     form_lists = read_lists(lists, form, scores or [], best)
-    words = frozenset(noise.read_text(encoding="utf-8").split()) if noise else frozenset()
+    words = frozenset(" ".join(read_lines(noise)).split()) if noise else frozenset()
     found = library.clean_words(form_lists, words, lower)
     scorer = open_scorer(run) if run is not None else None
     if scorer is not None:
@@ -271,7 +272,7 @@ def list_rows(nbest: "NBest") -> Iterator[dict[str, Any]]:
 
 
 def ctc(
-    outputs: Annotated[Path, typer.Argument(help="An .npz of log probabilities (frames, labels) by utterance.")],
+    outputs: Annotated[Path, typer.Argument(help="An .npz of logits or ln p (frames, labels) by utterance.")],
     labels: Annotated[Path, typer.Option(help="One label a line; the blank's line is --blank.")],
     run: RunOption = None,
     weight: Annotated[float, typer.Option(help="Of the model's ln p.")] = 0.5,
@@ -284,7 +285,7 @@ def ctc(
 ) -> None:
     """Decode the outputs of a CTC recogniser with a language model in the beam (shallow fusion).
 
-    Needs an .npz of log probabilities and the labels.
+    Needs an .npz of the recogniser's outputs and the labels.
 
     Example: lmpipe ctc logits.npz --labels labels.txt --run data/runs/demo-lstm-1a2b3c4d --bonus 1 --out best.jsonl
     """
@@ -293,10 +294,12 @@ def ctc(
     import numpy as np
 
     from lmpipe.apply.ctc import CtcSettings, decode_ctc
+    from lmpipe.apply.nbest import read_lines
     from lmpipe.apply.rows import write_rows
+    from lmpipe.errors import InputError
     from lmpipe.evaluate.scorer import open_scorer
 
-    names = labels.read_text(encoding="utf-8").split("\n")
+    names = read_lines(labels)
     names = names[:-1] if names[-1] == "" else names
     settings = CtcSettings(
         beam=beam, weight=weight if run else 0.0, bonus=bonus, unit="characters" if characters else "words"
@@ -307,7 +310,13 @@ def ctc(
         assert scorer is not None, "asked only where there is a model"
         return [-float(nats.sum()) for nats in scorer.score(scorer.encode(texts))]
 
-    with np.load(outputs) as arrays:
+    try:
+        arrays = np.load(outputs)
+        if isinstance(arrays, np.ndarray):
+            raise ValueError("one array without a name")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{outputs}: expected an .npz of arrays ({error}). Save it with numpy.savez.") from None
+    with arrays:
         lists = (
             decode_ctc(arrays[key], names, settings, log_p if run else None, blank=blank, utterance=key)
             for key in arrays.files

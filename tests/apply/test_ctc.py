@@ -69,5 +69,14 @@ def test_chinese_needs_no_blanks_between_words() -> None:
 
 
 def test_labels_of_another_model_are_refused() -> None:
-    with pytest.raises(InputError, match=r"utterance u1: expected log probabilities of shape \(frames, 3\)"):
+    with pytest.raises(InputError, match=r"utterance u1: expected numbers of shape \(frames, 3\)"):
         decode_ctc(frames(0, 2), LABELS[:3], CtcSettings(), utterance="u1")
+    with pytest.raises(InputError, match="and 8 NaN"):
+        decode_ctc(frames(0, 2) * np.nan, LABELS, CtcSettings())
+
+
+def test_logits_are_decoded_as_their_log_probabilities() -> None:
+    chosen = CtcSettings(weight=0.5)
+    log_p, logits = (decode_ctc(frames(7, 5) + shift, LABELS, chosen, language) for shift in (0.0, 12.5))
+    assert logits.texts == log_p.texts
+    np.testing.assert_allclose(logits.scores["acoustic"], log_p.scores["acoustic"])

@@ -99,3 +99,5 @@ def test_options_that_cannot_be_read_are_told(lists: Path, tmp_path: Path) -> No
     tuned = ("--refs", tmp_path / "refs", "--tune", "lm", "--data", tmp_path / "data")
     lmpipe("rescore", lists, *tuned, "--grid", "lm=1:0:1", says="expected name=FIRST:LAST:STEP")
     lmpipe("translate", tmp_path, says="expected a file of sentences, or --chosen")
+    lmpipe("rescore", lists, "--noise", tmp_path / "absent", says="absent: cannot be read")
+    lmpipe("ctc", tmp_path / "refs", "--labels", tmp_path / "refs", says="expected an .npz of arrays")
