@@ -187,4 +187,40 @@ class LocalSource:
     """Share of records that may be quarantined before the stage fails."""
 
 
-Source = WikipediaSource | NewsSource | NovelsSource | LocalSource
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelSource:
+    """Sentences in two languages, a document for each pair; what makes a bad pair is skipped and counted."""
+
+    kind: Literal["parallel"]
+    name: str
+    """Short and unique in the recipe; the first part of every document id."""
+    paths: tuple[str, ...]
+    """Files or globs, relative to the recipe; $NAME from the environment. lines: one file a language, paired by name
+    (train.en.gz and train.de.gz), plain or in a zip (Moses); tsv and csv: both sides in a row (Tatoeba's zip too)."""
+    format: Literal["lines", "tsv", "csv"]
+    langs: tuple[str, ...]
+    """Two languages, such as ["en", "de"]: from which and into which."""
+    columns: tuple[int, ...] = (0, 1)
+    """tsv, csv: columns of the two sides, from 0."""
+    header: bool = False
+    """tsv, csv: the first row names the columns."""
+    prompt: str = "{source}\n{target}"
+    """The document's text; all before {target} is what `lmpipe translate` is given to go on from."""
+    licence: str = "unknown"
+    """Kept with every document."""
+    encoding: str | None = None
+    """Python codec of the files, or None for BOM, then UTF-8, then detection."""
+    max_bytes: int = 1000
+    """UTF-8 bytes of a side at most: longer ones are paragraphs, or two lines that slipped together."""
+    max_ratio: float = 3.0
+    """Bytes of the longer side to the shorter's, 20 added to both so that greetings pass; bytes, because a Chinese
+    character is three of them and stands for as many English letters."""
+    check_language: bool = True
+    """Skip a pair of which a side of MIN_LETTERS or more is surely in another language."""
+    copies: bool = False
+    """Keep pairs whose sides are the same but for case: names and numbers, often lines that nobody translated."""
+    max_quarantine: float = 0.05
+    """Share of records that may be quarantined before the stage fails."""
+
+
+Source = WikipediaSource | NewsSource | NovelsSource | LocalSource | ParallelSource

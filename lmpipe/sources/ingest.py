@@ -42,7 +42,7 @@ from lmpipe.sources.reuse import Earlier, earlier_dataset
 log = logging.getLogger(__name__)
 
 VERSION = 3
-KINDS = ("wikipedia", "news", "novels", "local")
+KINDS = ("wikipedia", "news", "novels", "local", "parallel")
 """Kinds of sources: each is read by the module of its name."""
 QUARANTINE_ROWS = 64
 """Bad records per row group: 64 x 1 MiB bounds what is held."""
@@ -105,9 +105,16 @@ def ingest_unit(unit: IngestUnit, output: UnitOutput) -> None:
         documents = kept(records, bad, redirects, output)
         if source.kind == "wikipedia":
             documents = tallied(documents, module, output)
-        output.write("documents", DOCUMENTS, document_batches(documents, source.name, source.licence, source.lang))
+        output.write(
+            "documents", DOCUMENTS, document_batches(documents, source.name, source.licence, language_of(source))
+        )
     if earlier is not None:
         reused_file(output.folder, output.index).write_text(str(earlier.num_found))
+
+
+def language_of(source: Source) -> str | None:
+    """Give the language of documents that name none; a pair's is that of the side that is learnt to be written."""
+    return source.langs[1] if source.kind == "parallel" else source.lang
 
 
 def kept(

@@ -30,6 +30,14 @@ LOADS = {
         insert into evaluation_documents by name
         select $dataset as evaluation, * from read_parquet($paths)
     """,
+    "recognitions": """
+        insert into recognitions by name
+        select $dataset as evaluation, * exclude (hypothesis) from read_parquet($paths)
+    """,
+    "rescore-weights": "insert into rescore_weights by name select $dataset as evaluation, * from read_parquet($paths)",
+    "translation-scores": """
+        insert into translation_scores by name select $dataset as evaluation, * from read_parquet($paths)
+    """,
 }
 """Shard role to the statement that loads its rows."""
 

@@ -1,0 +1,1 @@
+"""Use trained models: score, generate, rescore, translate."""
