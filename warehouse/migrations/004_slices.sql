@@ -3,7 +3,6 @@
 -- resample i is a function of its id and i alone, so that element i of two evaluations of the same documents belong
 -- together: the difference of their resampled sums is the resample of their difference.
 
-
 -- one row per evaluation, checkpoint, set, protocol and slice
 create table slice_sums (
     evaluation varchar not null,
