@@ -25,20 +25,22 @@ SHARE = 0.8
 def fit_micro_batch(training: Training, attempt: Callable[[int], object]) -> int | None:
     """Return the rows that a process takes through the model at once, or None for all of its share.
 
-    `attempt(rows)` does forward and backward with so many rows. What the recipe says, and what an earlier session
-    found, is not tried again. Raises TrainingError when not even one row fits.
+    `attempt(rows)` does forward and backward with so many rows. What the recipe says is not tried. A session that goes
+    on tries again, on a machine that may have less room, but no more rows than the one before it took: more would
+    change the sums. Raises TrainingError when not even one row fits.
     """
     settings, progress, ranks = training.run.settings, training.progress, training.ranks
-    if settings.micro_batch is not None or progress.step:
-        return settings.micro_batch or progress.micro_batch
-    share = -(-settings.batch // ranks.size)
-    sizes = sorted({share, *(1 << n for n in range(share.bit_length()))})
+    if settings.micro_batch is not None:
+        return settings.micro_batch
+    share, carried = -(-settings.batch // ranks.size), training.state
+    most = min(share, progress.micro_batch or share)
+    sizes = sorted({most, *(1 << n for n in range(most.bit_length()))})
     if ranks.device.type == "cuda" and not training.sharded:
         fits = try_on_gpu(sizes, attempt)
     else:
         fits = foretell(sizes, attempt, ranks)
     training.optimizer.clear()
-    training.state = None
+    training.state = carried
     if not fits:
         raise TrainingError(
             f"{training.run.folder}: expected room for one row of {settings.context} tokens, found none."

@@ -7,7 +7,7 @@ biases have no scale to keep small.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -32,6 +32,10 @@ MUON_SCALE = 0.2
 """Root mean square that a Muon update has, as AdamW's does about: one learning rate then serves both
 (Liu et al. 2025, arXiv 2502.16982, section 2.2)."""
 
+TOGETHER = 1 << 22
+"""Values of equally shaped matrices that Muon works on at once: on a GPU batched products are quicker than small ones,
+and what they need beside the weights stays bounded."""
+
 Update = Callable[[Tensor, Tensor, dict[str, Tensor], float, int], None]
 """Moves one parameter along its gradient: (parameter, gradient, averages, lr, step counted from 1)."""
 
@@ -43,7 +47,9 @@ class Optimizer:
     parameters: dict[str, nn.Parameter]
     """By name; tied ones once."""
     updates: dict[str, Update]
-    """By the parameter's name."""
+    """By the parameter's name, for all that Muon does not move."""
+    groups: list[list[str]]
+    """The parameters that Muon moves, those that it works on at once side by side."""
     averages: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     """Parameter name to its averages by name; empty before the first step."""
 
@@ -54,7 +60,32 @@ class Optimizer:
             assert parameter.grad is not None, f"{name} took no part in the loss"
             if parameter.ndim >= 2:
                 parameter.mul_(1 - lr * weight_decay)
-            self.updates[name](parameter, parameter.grad, self.averages.setdefault(name, {}), lr, step + 1)
+            if name in self.updates:
+                self.updates[name](parameter, parameter.grad, self.averages.setdefault(name, {}), lr, step + 1)
+        for names in self.groups:
+            self.muon_step(names, lr)
+
+    def muon_step(self, names: list[str], lr: float) -> None:
+        """Take one step of Muon (Jordan et al. 2024): along the momentum, with all singular values near one.
+
+        A spread matrix is gathered, and every process does the same work on it: cheaper than to send the result
+        around, as long as the step is long.
+        """
+        ahead = [wide_parts(name, self.look_ahead(name)) for name in names]
+        changes = torch.split(orthogonalised(torch.cat(ahead)), [len(parts) for parts in ahead])
+        for name, change in zip(names, changes, strict=True):
+            parameter = self.parameters[name]
+            scale = MUON_SCALE * max(change.shape[1:]) ** 0.5
+            back = (change.mT if is_tall(name, parameter) else change).reshape(parameter.shape)
+            parameter.add_(spread_like(back, parameter), alpha=-lr * scale)
+
+    def look_ahead(self, name: str) -> Tensor:
+        """Move a matrix's momentum on; return Nesterov's next one, whole."""
+        gradient = self.parameters[name].grad
+        assert gradient is not None, f"{name} took no part in the loss"
+        averages = self.averages.setdefault(name, {})
+        first = averages.setdefault("first", torch.zeros_like(gradient)).lerp_(gradient, 1 - MUON_MOMENTUM)
+        return whole(gradient.lerp(first, MUON_MOMENTUM))
 
     def clear(self) -> None:
         """Forget the gradients."""
@@ -63,19 +94,44 @@ class Optimizer:
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
-    """Make the optimizer that the settings name; every parameter has exactly one update."""
+    """Make the optimizer that the settings name; every parameter has exactly one way to move."""
     parameters = dict(model.named_parameters())
-    return Optimizer(parameters, {name: update_of(name, p, settings) for name, p in parameters.items()})
+    matrices = {name: p for name, p in parameters.items() if settings.optimizer == "muon" and is_matrix(name, p)}
+    update = momentum_update(settings.momentum) if settings.optimizer == "sgd" else adam_update
+    return Optimizer(parameters, {name: update for name in parameters if name not in matrices}, muon_groups(matrices))
 
 
-def update_of(name: str, parameter: Tensor, settings: TrainSettings) -> Update:
-    """Choose a parameter's update: Muon is for the matrices between vectors, not for tables of them."""
-    if settings.optimizer == "sgd":
-        return momentum_update(settings.momentum)
-    table = "embedding" in name or "positions" in name or name == "head_VW"
-    if settings.optimizer == "adamw" or parameter.ndim < 2 or table:
-        return adam_update
-    return muon_update(parts=3 if name.endswith("attention_in.weight") else 1)
+def is_matrix(name: str, parameter: Tensor) -> bool:
+    """Say whether a parameter is a matrix between vectors, for Muon, and not a table of vectors."""
+    return parameter.ndim >= 2 and not ("embedding" in name or "positions" in name or name == "head_VW")
+
+
+def muon_groups(matrices: Mapping[str, Tensor]) -> list[list[str]]:
+    """Put matrices of one shape side by side, turned where they are tall, at most TOGETHER values or one of them."""
+    groups: dict[tuple[int, ...], list[list[str]]] = {}
+    for name, matrix in matrices.items():
+        shape = tuple(sorted((matrix.shape[0] // num_parts(name), matrix.shape[1])))
+        groups.setdefault(shape, [[]])
+        if sum(matrices[other].numel() for other in groups[shape][-1]) + matrix.numel() > TOGETHER:
+            groups[shape].append([])
+        groups[shape][-1].append(name)
+    return [names for same in groups.values() for names in same if names]
+
+
+def num_parts(name: str) -> int:
+    """Count the matrices that are stacked in one parameter: queries, keys and values, or one."""
+    return 3 if name.endswith("attention_in.weight") else 1
+
+
+def is_tall(name: str, matrix: Tensor) -> bool:
+    """Say whether a parameter's matrices have more rows than columns."""
+    return matrix.shape[0] // num_parts(name) > matrix.shape[1]
+
+
+def wide_parts(name: str, matrix: Tensor) -> Tensor:
+    """Take stacked matrices apart, (parts, m, n) with m <= n."""
+    parts = matrix.view(num_parts(name), -1, matrix.shape[1])
+    return parts.mT if is_tall(name, matrix) else parts
 
 
 def adam_update(parameter: Tensor, gradient: Tensor, averages: dict[str, Tensor], lr: float, step: int) -> None:
@@ -99,34 +155,46 @@ def momentum_update(momentum: float) -> Update:
     return update
 
 
-def muon_update(parts: int) -> Update:
-    """Make the step of Muon (Jordan et al. 2024): along the momentum, with all singular values near one.
-
-    A matrix of several stacked ones (queries, keys, values) is taken apart into `parts`. A spread one is gathered, and
-    every process does the same work on it: cheaper than to send the result around, as long as the step is long.
-    """
-
-    def update(parameter: Tensor, gradient: Tensor, averages: dict[str, Tensor], lr: float, step: int) -> None:
-        first = averages.setdefault("first", torch.zeros_like(parameter)).lerp_(gradient, 1 - MUON_MOMENTUM)
-        ahead = whole(gradient.lerp(first, MUON_MOMENTUM)).view(parts, -1, parameter.shape[1])
-        scale = MUON_SCALE * max(ahead.shape[1:]) ** 0.5
-        change = orthogonalised(ahead).view(parameter.shape)
-        parameter.add_(spread_like(change, parameter), alpha=-lr * scale)
-
-    return update
-
-
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """Bring the singular values of (..., m, n) near one by Newton and Schulz's iteration (in bf16 on a GPU)."""
-    x = matrices.bfloat16() if matrices.is_cuda else matrices
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    """Bring the singular values of (N, m, n), best with m <= n, near one by Newton and Schulz's iteration.
+
+    A GPU takes all at once in bf16. A CPU takes one after the other, which then stays in its cache, and iterates on
+    the small side of wide ones: for (192, 192) and (192, 768) together two thirds of the time of all at once.
+    """
+    if matrices.is_cuda:
+        return iterated(matrices.bfloat16()).to(matrices.dtype)
+    wide = matrices.shape[2] >= 2 * matrices.shape[1]
+    return torch.stack([iterated_square(matrix) if wide else iterated(matrix) for matrix in matrices])
+
+
+def unit(matrices: Tensor) -> Tensor:
+    """Divide matrices by their Frobenius norm: no singular value is above one then."""
+    norms: Tensor = matrices.norm(dim=(-2, -1), keepdim=True)
+    return matrices / (norms + 1e-7)
+
+
+def iterated(matrices: Tensor) -> Tensor:
+    """Iterate on matrices (..., m, n) themselves."""
+    x, add_product = unit(matrices), torch.addmm if matrices.ndim == 2 else torch.baddbmm
     for a, b, c in NEWTON_SCHULZ:
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
-    done: Tensor = (x.mT if tall else x).to(matrices.dtype)
-    return done
+        x = add_product(x, add_product(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def iterated_square(matrix: Tensor) -> Tensor:
+    """Iterate on x x^T alone: each step multiplies x by a polynomial p of it, and it by p on both sides.
+
+    All of them commute, so that x is multiplied once, by the product of all p. Needs float32: small singular values
+    are squared.
+    """
+    x, whole_p = unit(matrix), torch.eye(len(matrix), device=matrix.device)
+    square = x @ x.mT
+    for a, b, c in NEWTON_SCHULZ:
+        p = torch.addmm(square, square, square, beta=b, alpha=c)
+        p.diagonal().add_(a)
+        whole_p, square = p @ whole_p, p @ square @ p
+    return whole_p @ x
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:

@@ -289,6 +289,22 @@ def test_rows_go_in_pieces_when_memory_is_short(
     assert record["micro_batch"] == 2
 
 
+def test_rows_go_in_pieces_when_a_run_goes_on_with_less_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = prepared(tmp_path, steps=3)
+    train(load_run(run), ALONE, lambda: signal.SIGTERM)
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 300)
+    for peaks, rows in ((iter([0, 100, 200]), 2), (iter([0, 100, 100]), 2)):
+        monkeypatch.setattr(memory, "peak_memory", lambda device, peaks=peaks: next(peaks))
+        train(load_run(run), ALONE, lambda: signal.SIGTERM)
+        found = find_checkpoint(run)
+        assert found is not None
+        assert found.progress.micro_batch == rows
+    assert "4 rows do not fit into memory at once: they go 2 at a time" in caplog.text
+
+
 def test_samples_are_ids_of_the_vocabulary(tmp_path: Path) -> None:
     run = prepared(tmp_path, LSTM, steps=6, sample_every=3)
     train(load_run(run), ALONE, never)

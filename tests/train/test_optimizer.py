@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from train.token_dataset import small_settings
 
-from lmpipe.train.optimizer import learning_rate, make_optimizer, orthogonalised, weight_decay
+from lmpipe.train import optimizer
+from lmpipe.train.optimizer import iterated, learning_rate, make_optimizer, muon_groups, orthogonalised, weight_decay
 
 
 def after_steps(model: nn.Module, take_step: object, steps: int = 5) -> dict[str, torch.Tensor]:
@@ -25,19 +26,19 @@ def linear() -> nn.Module:
 
 def test_adamw_moves_as_torch_does() -> None:
     ours, theirs = linear(), linear()
-    optimizer = make_optimizer(ours, small_settings())
+    moved = make_optimizer(ours, small_settings())
     groups = [{"params": [theirs.weight], "weight_decay": 0.3}, {"params": [theirs.bias], "weight_decay": 0.0}]
     reference = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.95))
     expected = after_steps(theirs, lambda step: reference.step())
-    torch.testing.assert_close(after_steps(ours, lambda step: optimizer.step(0.01, 0.3, step)), expected)
+    torch.testing.assert_close(after_steps(ours, lambda step: moved.step(0.01, 0.3, step)), expected)
 
 
 def test_sgd_moves_as_torch_does_when_nothing_decays() -> None:
     ours, theirs = linear(), linear()
-    optimizer = make_optimizer(ours, small_settings(optimizer="sgd"))
+    moved = make_optimizer(ours, small_settings(optimizer="sgd"))
     reference = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=0.9)
     expected = after_steps(theirs, lambda step: reference.step())
-    torch.testing.assert_close(after_steps(ours, lambda step: optimizer.step(0.01, 0.0, step)), expected)
+    torch.testing.assert_close(after_steps(ours, lambda step: moved.step(0.01, 0.0, step)), expected)
 
 
 class Matrices(nn.Module):
@@ -52,7 +53,7 @@ class Matrices(nn.Module):
 
 def test_muon_moves_matrices_as_torch_does_and_the_rest_as_adamw() -> None:
     ours, theirs = Matrices(), Matrices()
-    optimizer = make_optimizer(ours, small_settings(optimizer="muon"))
+    moved = make_optimizer(ours, small_settings(optimizer="muon"))
     parts = [nn.Parameter(part.detach().clone()) for part in theirs.attention_in.weight.chunk(3)]
     matrices = [*parts, theirs.mlp_in.weight, theirs.mlp_out.weight]
     muon = torch.optim.Muon(matrices, lr=0.01, weight_decay=0.3, adjust_lr_fn="match_rms_adamw")
@@ -67,7 +68,7 @@ def test_muon_moves_matrices_as_torch_does_and_the_rest_as_adamw() -> None:
             mine.grad = other.grad = torch.randn(mine.shape, generator=draw)
         for part, gradient in zip(parts, ours.attention_in.weight.grad.chunk(3), strict=True):  # type: ignore[union-attr]
             part.grad = gradient
-        optimizer.step(0.01, 0.3, step)
+        moved.step(0.01, 0.3, step)
         muon.step()
         adam.step()
     torch.testing.assert_close(ours.embedding.weight, theirs.embedding.weight)
@@ -77,7 +78,7 @@ def test_muon_moves_matrices_as_torch_does_and_the_rest_as_adamw() -> None:
     torch.testing.assert_close(ours.attention_in.weight, torch.cat(parts), rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (3, 16), (16, 3), (2, 5, 7)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 3, 16), (1, 16, 3), (2, 5, 7)])
 def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, ...]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(4))
     values = torch.linalg.svdvals(orthogonalised(matrix))
@@ -103,11 +104,11 @@ def test_cosine_and_linear_schedules_meet_their_ends() -> None:
 
 def test_weight_decay_falls_on_matrices_only() -> None:
     model = linear()
-    optimizer = make_optimizer(model, small_settings(optimizer="sgd"))
+    moved = make_optimizer(model, small_settings(optimizer="sgd"))
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.step(0.1, 0.5, 0)
+    moved.step(0.1, 0.5, 0)
     torch.testing.assert_close(model.get_parameter("weight").detach(), before["weight"] * 0.95)
     assert torch.equal(model.get_parameter("bias"), before["bias"])
 
@@ -122,3 +123,16 @@ def test_learning_rate_warms_up_stays_and_decays() -> None:
 
 def test_learning_rate_stays_when_nothing_decays() -> None:
     assert learning_rate(small_settings(steps=20, warmup=0, decay=0.0, lr=0.5), 19) == 0.5
+
+
+def test_wide_matrices_move_by_their_square_as_by_themselves() -> None:
+    matrix = torch.randn(2, 6, 24, generator=torch.Generator().manual_seed(4)) * torch.logspace(0, -3, 6)[:, None]
+    torch.testing.assert_close(orthogonalised(matrix), iterated(matrix), rtol=1e-4, atol=1e-5)
+
+
+def test_muon_takes_many_matrices_at_once_but_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    square, wide = torch.empty(4, 4), torch.empty(4, 16)
+    matrices = {"a": square, "b": wide, "c": wide.mT, "d": square, "e": square}
+    assert muon_groups(matrices) == [["a", "d", "e"], ["b", "c"]]
+    monkeypatch.setattr(optimizer, "TOGETHER", 40)
+    assert muon_groups(matrices) == [["a", "d"], ["e"], ["b"], ["c"]]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lmpipe.settings import TransformerSettings
+from lmpipe.train.model import pieces
 from lmpipe.train.model.base import LanguageModel, Linear, State
 
 BASE = 10_000.0
@@ -37,6 +38,9 @@ def rotate(x_BHTD: Tensor, turn: Turn) -> Tensor:
 
 def rms_norm(x: Tensor) -> Tensor:
     """RMSNorm over the last dimension, without gain (Zhang and Sennrich 2019)."""
+    if pieces.in_pieces(x):
+        y: Tensor = pieces.RmsNorm.apply(x)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+        return y
     return F.rms_norm(x, (x.shape[-1],))
 
 
@@ -82,6 +86,10 @@ class Mlp(nn.Module):
         self.mlp_out = Linear(inner, width, bias=settings.bias)
 
     def forward(self, x_BTW: Tensor) -> Tensor:
+        if self.kind == "relu2" and self.mlp_in.bias is None and pieces.in_pieces(x_BTW):
+            weights = self.mlp_in.weight, self.mlp_out.weight
+            y_NW: Tensor = pieces.Relu2.apply(x_BTW.flatten(0, 1), *weights)
+            return y_NW.view_as(x_BTW)
         x = self.mlp_in(x_BTW)
         if self.kind == "swiglu":
             gate, value = x.chunk(2, dim=-1)
@@ -113,20 +121,28 @@ class Attention(nn.Module):
         before: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows, length, width = x_BTW.shape
-        qkv = self.attention_in(x_BTW).view(rows, length, 3, self.heads, width // self.heads)
-        q_BHTD, k_BHTD, v_BHTD = qkv.permute(2, 0, 3, 1, 4)
+        qkv_BT3HD = self.attention_in(x_BTW).view(rows, length, 3, self.heads, width // self.heads)
+        q_BHTD, k_BHTD, v_BHTD = self.separate(qkv_BT3HD, turn)
         if self.value_embedding is not None and self.value_scale is not None:
             extra_BTW = self.value_embedding(ids_BT).to(x_BTW.dtype) * self.value_scale.to(x_BTW.dtype)
             v_BHTD = v_BHTD + extra_BTW.view(rows, length, self.heads, -1).transpose(1, 2)
+        if before is not None:
+            k_BHTD, v_BHTD = torch.cat((before[0], k_BHTD), dim=2), torch.cat((before[1], v_BHTD), dim=2)
+        causal = mask is None and k_BHTD.shape[2] == length > 1
+        y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=causal)
+        return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), (k_BHTD, v_BHTD)
+
+    def separate(self, qkv_BT3HD: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Take queries, keys and values out of their projection, normalised and turned as set."""
+        if self.qk_norm and turn is not None and pieces.in_pieces(qkv_BT3HD):
+            heads: tuple[Tensor, Tensor, Tensor] = pieces.Heads.apply(qkv_BT3HD, *turn)  # type: ignore[no-untyped-call]
+            return heads
+        q_BHTD, k_BHTD, v_BHTD = qkv_BT3HD.permute(2, 0, 3, 1, 4)
         if self.qk_norm:
             q_BHTD, k_BHTD = rms_norm(q_BHTD), rms_norm(k_BHTD)
         if turn is not None:
             q_BHTD, k_BHTD = rotate(q_BHTD, turn), rotate(k_BHTD, turn)
-        if before is not None:
-            k_BHTD, v_BHTD = torch.cat((before[0], k_BHTD), dim=2), torch.cat((before[1], v_BHTD), dim=2)
-        plain = mask is None and k_BHTD.shape[2] == length
-        y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=plain and length > 1)
-        return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), (k_BHTD, v_BHTD)
+        return q_BHTD, k_BHTD, v_BHTD
 
 
 class Block(nn.Module):
