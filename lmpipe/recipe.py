@@ -21,6 +21,7 @@ from lmpipe.settings import (
     EvaluationSet,
     LadderSettings,
     LstmSettings,
+    PairSet,
     Recipe,
     Source,
     TrainSettings,
@@ -268,7 +269,7 @@ def check_ladder(ladder: LadderSettings, trainings: tuple[TrainSettings, ...], w
         check_training(dataclasses.replace(base, model=model), f"{where}.sizes[{number}]")
 
 
-def source_files(source: Source | EvaluationSet, base: Path) -> list[Path]:
+def source_files(source: Source | EvaluationSet | PairSet, base: Path) -> list[Path]:
     """Resolve the paths and globs of a source or set against the recipe's folder, sorted and without repetition.
 
     Raises InputError when a path names nothing, or an environment variable is not set.

@@ -17,6 +17,7 @@ from lmpipe.settings.curate import (
     SplitSettings,
 )
 from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
+from lmpipe.settings.probes import AuditSettings, CanarySettings, PairSet
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -39,7 +40,9 @@ from lmpipe.settings.training import (
 
 __all__ = [
     "NOT_OUTPUT",
+    "AuditSettings",
     "Bounds",
+    "CanarySettings",
     "CleanSettings",
     "CommonCrawlNews",
     "DecontaminateSettings",
@@ -55,6 +58,7 @@ __all__ = [
     "NewsFeeds",
     "NewsSource",
     "NovelsSource",
+    "PairSet",
     "PassageSettings",
     "ProfileSettings",
     "Recipe",
@@ -109,3 +113,9 @@ class Recipe:
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     ladder: LadderSettings | None = None
     """What `lmpipe ladder` trains; `lmpipe run` leaves it alone."""
+    pairs: tuple[PairSet, ...] = ()
+    """Sets of sentence pairs that every model is asked about after its evaluation."""
+    audit: AuditSettings | None = None
+    """None: nobody asks what the models know by heart."""
+    canaries: CanarySettings | None = None
+    """None: nothing is planted in the training split."""
