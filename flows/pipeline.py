@@ -18,6 +18,7 @@ from prefect.runtime import flow_run
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
+from flows.probe import probe
 from flows.train import train
 from flows.watch import run_name
 from lmpipe import __version__, report, warehouse
@@ -117,9 +118,17 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
     names = [training.name for training in load_recipe(recipe).train]
     runs = [train(recipe, data, tokens, name) for name in names]
     scored = [evaluate(recipe, data, run) for run in runs]
+    if wants_probes(recipe):
+        scored += [folder for run in runs for folder in probe(recipe, data, run, workers)]
     record_run(recipe, data, started, "completed", [*documents, tokens, *scored])
     check_warehouse(data)
     return Outcome(show_results(data, runs), tokens, runs)
+
+
+def wants_probes(recipe: Path) -> bool:
+    """Say whether a recipe asks for more of its models than their perplexity."""
+    settings = load_recipe(recipe)
+    return bool(settings.pairs) or settings.audit is not None
 
 
 def used_dataset(folder: Path, started: datetime) -> warehouse.UsedDataset:

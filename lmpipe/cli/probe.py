@@ -24,12 +24,25 @@ ACCURACY = """
 select set, topic, contrast, pairs, ties, accuracy, accuracy_low, accuracy_high
 from pair_accuracy where dataset = $dataset and level <> 'part' order by set, level, topic
 """
+CLEAN = """
+select set, source, lang, documents, contaminated, bits_per_byte, bits_per_byte_clean
+from perplexity_clean where run = $run order by set, slice = 'all', source, lang
+"""
+BY_HEART = """
+select method, seen_from, cluster_from, passages, extracted, extracted_share, mean_matched, longest, nats_per_token
+from memorization where dataset = $dataset order by method, level, seen_from, cluster_from
+"""
+SECRETS = """
+select repeats, avg(times_seen) as times_seen, count(*) as secrets, avg(exposure) as exposure,
+    any_value(largest_exposure) as possible
+from exposure where dataset = $dataset group by repeats order by repeats
+"""
 STEREOSET = "select set, topic, items, lms, ss, icat from stereoset where dataset = $dataset order by all"
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (pairs, surprisal):
+    for command in (pairs, surprisal, alike, leaks, audit):
         app.command()(command)
 
 
@@ -45,8 +58,9 @@ def pairs(
     run: RunFolder,
     format: Annotated[Format, typer.Option("--set", help="How the set is written; jsonl: {good, bad} a line.")],
     path: Annotated[list[Path], typer.Option("--path", help="File, folder or zip of the set; may be repeated.")],
-    name: Annotated[str | None, typer.Option("--name", help="What the results call the set; its format otherwise.")]
-    = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What the results call the set; its format otherwise.")
+    ] = None,
     data: Data = DATA,
     workers: Workers = 1,
     checkpoint: WhichOption = "latest",
@@ -146,3 +160,96 @@ def write_rows(rows: "pa.Table", path: Path) -> None:
         path.write_text("".join(lines), encoding="utf-8")
     else:
         raise InputError(f"{path}: expected a name that ends in .jsonl or .parquet. Rename it.")
+
+
+def alike(
+    run: RunFolder,
+    texts: Texts,
+    data: Data = DATA,
+    most: Annotated[int, typer.Option("--top", min=1, help="Documents to show for each text.")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", help="Write rows: .jsonl or .parquet.")] = None,
+    workers: Workers = 1,
+) -> None:
+    """List the training documents that share the longest runs of words with a text, and the spans.
+
+    Needs a trained run and, under DATA, the datasets that it was made from.
+
+    Example: lmpipe alike data/runs/demo-lstm-* generation.txt --top 3
+    """
+    from lmpipe.cli.stages import executing
+    from lmpipe.cli.tables import print_table
+    from lmpipe.evaluate.alike_documents import alike_documents
+
+    with executing("alike", workers) as execution:
+        rows = alike_documents(run, read_texts(texts), data, most, execution)
+    if out is not None:
+        write_rows(rows, out)
+        print(out)
+        return
+    print_table("Training documents most alike", rows.drop_columns(["spans"]))
+    for row in rows.to_pylist():
+        print(f"--- {row['text']}: {row['document']} ({row['source']})")
+        for span in sorted(row["spans"], key=lambda span: -span["words"])[:3]:
+            print(f"    characters {span['start']:,}-{span['end']:,}, {span['words']} words: {span['text']}")
+
+
+def leaks(
+    run: RunFolder,
+    data: Data = DATA,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Thresholds and sets of its [decontaminate].")] = None,
+    workers: Workers = 1,
+) -> None:
+    """Search what held-out documents share with a run's training documents, and give every score twice.
+
+    Needs a trained run and, under DATA, the datasets that it was made from; scores need an evaluation that is recorded.
+    The spans themselves: lmpipe contamination FOLDER, with the folder that is printed.
+
+    Example: lmpipe leaks data/runs/demo-lstm-* --data data
+    """
+    from lmpipe import warehouse
+    from lmpipe.cli.stages import executing
+    from lmpipe.cli.tables import print_table
+    from lmpipe.dataset import upstream
+    from lmpipe.evaluate.leaks import leaks as search
+    from lmpipe.recipe import load_recipe
+    from lmpipe.settings import DecontaminateSettings
+    from lmpipe.train.run import load_run
+
+    settings = load_recipe(recipe).decontaminate if recipe is not None else None
+    base = recipe.parent if recipe is not None else Path()
+    with executing("leaks", workers) as execution:
+        found = search(run, settings or DecontaminateSettings(), base, data, execution)
+    for folder in upstream([manifest.folder for manifest in found]):
+        warehouse.record_dataset(data / "warehouse", folder)
+    warehouse.record_training(data / "warehouse", run)
+    for manifest in found:
+        print(manifest.folder)
+    shown = warehouse.query(data / "warehouse", CLEAN, {"run": load_run(run).fingerprint})
+    print_table("All held-out documents, and those without overlap with training", shown)
+
+
+def audit(
+    run: RunFolder,
+    data: Data = DATA,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Settings of its [audit].")] = None,
+    workers: Workers = 1,
+) -> None:
+    """Measure what a model says by heart of its training documents, and of the canaries planted in them.
+
+    Needs a trained run and, under DATA, the datasets that it was made from; records the rows in the warehouse.
+
+    Example: lmpipe audit data/runs/demo-lstm-* --data data
+    """
+    from lmpipe import warehouse
+    from lmpipe.cli.stages import executing
+    from lmpipe.cli.tables import print_table
+    from lmpipe.evaluate.memorization import audit as stage
+    from lmpipe.recipe import load_recipe
+    from lmpipe.settings import AuditSettings
+
+    settings = load_recipe(recipe).audit if recipe is not None else None
+    with executing("audit", workers) as execution:
+        manifest = stage(run, settings or AuditSettings(), data, execution)
+    recorded(manifest, data)
+    for title, sql in (("Said by heart", BY_HEART), ("Planted secrets, in bits", SECRETS)):
+        print_table(title, warehouse.query(data / "warehouse", sql, {"dataset": manifest.fingerprint}))

@@ -13,6 +13,7 @@ Equal texts are scored once and numbers are rounded to DECIMALS, so that a tie i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,8 +76,8 @@ def score_pairs(
         settings={"set": chosen.name, "format": chosen.format, "protocol": signature, "step": checkpoint.step},
         inputs=({"run": loaded.fingerprint, "checkpoint": checkpoint.sha256}, *(file_input(path) for path in paths)),
     )
-    same = {"run": run, "which": which, "checkpoint": checkpoint.sha256, "protocol": signature}
-    units = [PairUnit(**same, pairs=pairs[low : low + UNIT_PAIRS]) for low in range(0, len(pairs), UNIT_PAIRS)]
+    unit = partial(PairUnit, run=run, which=which, checkpoint=checkpoint.sha256, protocol=signature)
+    units = [unit(pairs=pairs[low : low + UNIT_PAIRS]) for low in range(0, len(pairs), UNIT_PAIRS)]
     return build(plan, data, pairs_unit, units, execution)
 
 

@@ -30,8 +30,17 @@ from lmpipe.train.run import TOKENIZER
 
 UNSPACED = re.compile(f"[{UNSPACED_SIGNS}]")
 SURPRISAL = pa.schema(
-    [("text", pa.string()), ("unit", pa.string()), ("number", pa.int64()), ("start", pa.int64()), ("end", pa.int64())]
-    + [("piece", pa.string()), ("tokens", pa.int64()), ("bytes", pa.int64()), ("nats", pa.float64())]
+    [
+        ("text", pa.string()),
+        ("unit", pa.string()),
+        ("number", pa.int64()),
+        ("start", pa.int64()),
+        ("end", pa.int64()),
+        ("piece", pa.string()),
+        ("tokens", pa.int64()),
+        ("bytes", pa.int64()),
+        ("nats", pa.float64()),
+    ]
 )
 """One row per cell (unit token) and one per word (unit word), each kind in the order of the text and without holes:
 which text, characters start to end of it, the piece itself, tokens in it, its UTF-8 bytes and its -ln p."""

@@ -50,7 +50,8 @@ def section(name: str, cells: Sequence[dict[str, Any]]) -> Iterator[str]:
     # in one line: between the pieces no sign may come in
     yield f'<p class="text">{"".join(map(span, cells))}</p>'
     yield "<details><summary>Table of all numbers</summary><table>"
-    yield '<thead><tr><th scope="col">piece</th><th scope="col">bits</th><th scope="col">tokens</th></tr></thead><tbody>'
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("piece", "bits", "tokens"))
+    yield f"<thead><tr>{heads}</tr></thead><tbody>"
     yield from (
         f"<tr><td>{html.escape(cell['piece'])}</td><td>{bits(cell):.2f}</td><td>{cell['tokens']}</td></tr>"
         for cell in cells

@@ -35,7 +35,7 @@ LOADS = {
     "extractions": "insert into extractions by name select $dataset as dataset, * from read_parquet($paths)",
     "exposures": "insert into canaries by name select $dataset as dataset, * from read_parquet($paths)",
     "hits": """
-        insert into overlaps by name
+        insert into leaks by name
         select
             $dataset as dataset, set, record, id as document, source, count(*) as spans, sum(runs)::bigint as runs,
             sum(common)::bigint as common, max(share) as share, bool_or(contaminated) as contaminated

@@ -58,7 +58,7 @@ create table canaries (
 );
 
 -- one row per decontaminated dataset, training document and evaluation record that share runs of words
-create table overlaps (
+create table leaks (
     dataset varchar not null,
     set varchar not null,
     record varchar not null,       -- id of the evaluated document
