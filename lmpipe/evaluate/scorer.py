@@ -34,10 +34,15 @@ Nats = NDArray[np.float64]
 class Scorer(Protocol):
     """A model with its tokenizer."""
 
-    run: Run
-    """What was trained, on what."""
-    checkpoint: Checkpoint
-    """With which weights."""
+    @property
+    def run(self) -> Run:
+        """What was trained, on what."""
+        ...
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """With which weights."""
+        ...
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Turn texts into ids, without end-of-text token; a text that holds the name of one gets no such id."""
