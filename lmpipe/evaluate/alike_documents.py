@@ -66,7 +66,7 @@ def alike_documents(
     for record, run_length in zip(records, index_texts(records, sizes).parts[0].run.tolist(), strict=True):
         if not run_length:
             raise InputError(
-                f"{record.id}: expected {sizes.shortest_words} words or more ({sizes.shortest_characters} characters of a"
+                f"{record.id}: expected {sizes.shortest_words} words ({sizes.shortest_characters} characters of a"
                 f" script without blanks), found {record.text[:60]!r}. Give more."
             )
     shards = [shard for chosen in chosen_of(load_run(run), data) for shard in corpus_shards(chosen)]
