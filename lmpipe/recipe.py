@@ -22,6 +22,7 @@ from lmpipe.settings import (
     LadderSettings,
     LstmSettings,
     PairSet,
+    PrivacySettings,
     Recipe,
     Source,
     TrainSettings,
@@ -231,6 +232,8 @@ def check_ranges(recipe: Recipe, where: str) -> None:
 def check_training(training: TrainSettings, where: str) -> None:
     """Refuse settings of a training that do not go together."""
     model = training.model
+    if training.private is not None:
+        check_private(training, training.private, f"{where}.private")
     if isinstance(model, LstmSettings):
         return
     if model.width % (2 * model.heads):
@@ -241,6 +244,14 @@ def check_training(training: TrainSettings, where: str) -> None:
         raise RecipeError(
             f"{where}: context {training.context} is longer than model.positions {model.positions}. Shorten it."
         )
+
+
+def check_private(training: TrainSettings, private: PrivacySettings, where: str) -> None:
+    """Refuse a private training whose bound would mean nothing."""
+    if private.noise <= 0 or private.clip <= 0 or not 0 < private.delta < 1:
+        raise RecipeError(f"{where}: expected noise and clip above 0 and delta between 0 and 1, found {private}.")
+    if training.order == "in_order":
+        raise RecipeError(f"{where}: a carried state ties rows together. Take order = 'shuffled'.")
 
 
 def check_ladder(ladder: LadderSettings, trainings: tuple[TrainSettings, ...], where: str) -> None:

@@ -17,7 +17,7 @@ from lmpipe.settings.curate import (
     SplitSettings,
 )
 from lmpipe.settings.models import LstmSettings, Model, TransformerSettings
-from lmpipe.settings.probes import AuditSettings, CanarySettings, PairSet
+from lmpipe.settings.probes import AuditSettings, CanarySettings, PairSet, PrivacySettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -60,6 +60,7 @@ __all__ = [
     "NovelsSource",
     "PairSet",
     "PassageSettings",
+    "PrivacySettings",
     "ProfileSettings",
     "Recipe",
     "Source",

@@ -55,3 +55,19 @@ class CanarySettings:
     """Random digits of each (Carlini et al. 2019, section 4, have nine)."""
     text: str = "The random number is {}."
     """What a canary says; {} is its number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySettings:
+    """Differentially private training, DP-SGD (Abadi et al. 2016, algorithm 1); needs the extra `dp`.
+
+    What is protected is one row of `context` tokens: adding or removing it changes what the weights can be by epsilon.
+    A document of several rows is protected less (by group privacy), and train losses in metrics.jsonl are not at all.
+    """
+
+    noise: float
+    """Standard deviation of the noise in units of `clip`, above 0; epsilon falls as it grows."""
+    clip: float = 1.0
+    """Largest norm of one row's gradient of the mean loss per token."""
+    delta: float = 1e-6
+    """Chance that the bound does not hold; well below one over the number of rows."""
