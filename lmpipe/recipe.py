@@ -138,6 +138,7 @@ def check(recipe: Recipe, where: str) -> None:
     check_name(recipe.name, f"{where}: name")
     if recipe.decontaminate is not None:
         check_decontaminate(recipe.decontaminate, f"{where}: decontaminate")
+    check_probes(recipe, where)
     check_ranges(recipe, where)
 
 
@@ -227,6 +228,25 @@ def check_ranges(recipe: Recipe, where: str) -> None:
         check_training(t, f"{where}: train.{t.name}")
     if recipe.ladder is not None:
         check_ladder(recipe.ladder, recipe.train, f"{where}: ladder")
+
+
+def check_probes(recipe: Recipe, where: str) -> None:
+    """Refuse pair sets that share a name, and canaries and audits that could say nothing."""
+    names = [chosen.name for chosen in recipe.pairs]
+    for name in names:
+        check_name(name, f"{where}: pairs name")
+        if names.count(name) > 1:
+            raise RecipeError(f"{where}: two pairs entries are named '{name}'. Rename one.")
+    planted, audit = recipe.canaries, recipe.audit
+    if planted is not None and ("{}" not in planted.text or min(planted.repeats, default=0) < 1):
+        raise RecipeError(
+            f"{where}: canaries: expected {{}} in text and repeats from 1 on, found {planted.text!r} and"
+            f" {list(planted.repeats)}. Say where the number stands, and how often."
+        )
+    least = {"documents": 1, "prefix": 1, "suffix": 1, "samples": 0, "top_k": 1, "candidates": 1}
+    for key, number in least.items() if audit is not None else ():
+        if getattr(audit, key) < number:
+            raise RecipeError(f"{where}: audit.{key} is {getattr(audit, key)}; expected {number} or more.")
 
 
 def check_training(training: TrainSettings, where: str) -> None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from evaluate.probed import PLANTED, REPEATED, corpus
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from train.token_dataset import TRANSFORMER, small_settings
 
@@ -24,7 +24,7 @@ from lmpipe.settings import AuditSettings, CanarySettings
 from lmpipe.tokens.canaries import Canary, canaries, candidates, planted
 from lmpipe.train.run import load_run, prepare_run
 from lmpipe.train.stream import TokenStream
-from tests.results_corpus import SCHEMAS, dataset, rows
+from tests.results_corpus import SCHEMAS, dataset, numbers_by_check, rows
 
 SETTINGS = AuditSettings(documents=20, prefix=6, suffix=5, samples=2, candidates=100)
 
@@ -60,6 +60,7 @@ def pq_tokens(path: Path) -> list[int]:
     return tokens
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 2), min_size=3, max_size=40), st.integers(1, 3))
 def test_occurrences_are_those_of_plain_counting_whatever_the_pieces(ids: list[int], size: int) -> None:
     halves = [np.array(ids, np.uint16), np.array(ids[::-1], np.uint16)]
@@ -168,6 +169,10 @@ def test_views_count_a_passage_once_and_give_exposure_in_bits(tmp_path: Path, mo
     assert found[("sampled", None, None)] == (1, 1)
     (exposure,) = rows(folder, "select exposure, largest_exposure, times_seen from exposure")
     assert exposure == {"exposure": 10.0, "largest_exposure": 10.0, "times_seen": 16.0}
+    assert numbers_by_check(folder).get("probe_rows") is None
+    with warehouse.write(folder) as con:
+        con.execute("delete from canaries")
+    assert numbers_by_check(folder)["probe_rows"] == 1
 
 
 @pytest.mark.slow

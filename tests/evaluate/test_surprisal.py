@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmpipe.evaluate.scorer import Scorer, open_scorer
@@ -55,6 +55,7 @@ def test_words_are_cut_at_blanks_and_within_chinese(scorer: Scorer) -> None:
 OFFSETS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12)
 
 
+@settings(max_examples=50)
 @given(OFFSETS)
 def test_any_offsets_in_order_give_pieces_without_holes(moves: list[tuple[int, int]]) -> None:
     offsets, start, end = [], 0, 0
