@@ -1,28 +1,24 @@
 """The probe flow: a recipe's pairs, audit and canaries become rows, and the second time nothing is done."""
 
 import json
-import random
 from pathlib import Path
 
 import pytest
+from evaluate.probed import PLANTED, corpus, model_on
 
-from flows.pipeline import pipeline
+from flows.probe import probe
 from lmpipe import warehouse
-from tests.flows.test_pipeline import RECIPE, WORDS
+from tests.flows.test_pipeline import RECIPE
 
 PROBES = """
-[canaries]
-number = 2
-repeats = [1, 4]
-digits = 3
 [[pairs]]
 name = "mine"
 paths = ["mine.jsonl"]
 format = "jsonl"
 [audit]
 documents = 10
-prefix = 10
-suffix = 10
+prefix = 6
+suffix = 6
 samples = 1
 candidates = 50
 """
@@ -30,24 +26,19 @@ candidates = 50
 
 @pytest.mark.slow
 def test_probes_of_a_recipe_become_rows_and_are_not_done_twice(tmp_path: Path) -> None:
-    lines = [f"On the quay {' '.join(random.Random(n).sample(WORDS, 30))} and that was all." for n in range(120)]
-    (tmp_path / "notes.txt").write_text("\n".join(lines))
-    pairs = [{"good": f"On the quay {n}.", "bad": f"Quay the on {n}.", "group": "order"} for n in range(5)]
+    data = tmp_path / "data"
+    run = model_on(corpus(data, PLANTED), data)
+    pairs = [{"good": f"the lane was {n}", "bad": f"lane the was {n}", "group": "order"} for n in range(5)]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     (tmp_path / "tiny.toml").write_text(RECIPE + PROBES)
-    pipeline(tmp_path / "tiny.toml", tmp_path / "data", 1)
-    folder = tmp_path / "data/warehouse"
-    found = warehouse.run_query(folder, "minimal_pairs").to_pylist()
-    assert [(row["set"], row["topic"], row["pairs"]) for row in found] == [
-        ("mine", topic, 5) for topic in ("all", "all", "order", "order")
-    ]
-    assert [row["secrets"] for row in warehouse.run_query(folder, "exposure").to_pylist()] == [2] * 4
-    assert {row["method"] for row in warehouse.run_query(folder, "memorization").to_pylist()} == {"greedy", "sampled"}
-    assert warehouse.run_query(folder, "contamination").num_rows
-    assert "canary" in warehouse.run_query(folder, "tokens_per_source")["source"].to_pylist()
-    assert [name for name, bad in warehouse.checks(folder) if bad.num_rows] == []
-    made = [path for stage in ("pairs", "audit") for path in (tmp_path / "data" / stage).glob("*/manifest.json")]
-    before = {path: path.stat().st_mtime_ns for path in made}
-    assert len(before) == 4
-    pipeline(tmp_path / "tiny.toml", tmp_path / "data", 1)
-    assert {path: path.stat().st_mtime_ns for path in made} == before
+    made = probe(tmp_path / "tiny.toml", data, run)
+    assert [folder.parent.name for folder in made] == ["pairs", "audit", "decontaminate"]
+    found = warehouse.run_query(data / "warehouse", "minimal_pairs").to_pylist()
+    assert [(row["set"], row["topic"], row["pairs"]) for row in found] == [("mine", "all", 5), ("mine", "order", 5)]
+    assert [row["secrets"] for row in warehouse.run_query(data / "warehouse", "exposure").to_pylist()] == [2, 2]
+    known = warehouse.run_query(data / "warehouse", "memorization").to_pylist()
+    assert {row["method"] for row in known} == {"greedy", "sampled"}
+    assert "canary" in warehouse.run_query(data / "warehouse", "tokens_per_source")["source"].to_pylist()
+    before = {folder: (folder / "manifest.json").stat().st_mtime_ns for folder in made}
+    assert probe(tmp_path / "tiny.toml", data, run) == made
+    assert {folder: (folder / "manifest.json").stat().st_mtime_ns for folder in made} == before
