@@ -10,7 +10,7 @@ from prefect import flow, task
 from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later, results
-from flows.record import record
+from flows.record import RECORDED, finish, record
 from flows.watch import run_name, watching
 from lmpipe.dataset import Execution
 from lmpipe.recipe import load_recipe
@@ -37,7 +37,7 @@ def ingest_source(recipe: Path, data: Path, source: str, downloaded: list[Path],
         return ingest(settings, recipe.parent, data, execution, downloaded).folder
 
 
-@flow(name="ingest", flow_run_name=run_name, task_runner=ONE_BY_ONE)
+@flow(name="ingest", flow_run_name=run_name, task_runner=ONE_BY_ONE, **RECORDED)
 def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
     """Read every source of the recipe: one task a source, units of a few seconds inside it.
 
@@ -59,6 +59,7 @@ def ingest(recipe: Path, data: Path, workers: int = 2) -> list[Path]:
         read.append(later(ingest_source, recipe, data, source.name, files, workers))
     folders = results(read)
     later(record, data, read).result()
+    finish(recipe, data)
     return folders
 
 

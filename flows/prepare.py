@@ -10,7 +10,7 @@ from prefect import flow, task
 from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later, results
-from flows.record import record
+from flows.record import RECORDED, finish, record
 from flows.watch import run_name, watching
 from lmpipe.curate.clean import clean
 from lmpipe.curate.decide import decide
@@ -180,7 +180,7 @@ def pack_tokens(recipe: Path, data: Path, encoded: Path, workers: int) -> Path:
         return pack(open_dataset(encoded), data, settings.tokens, settings.seed, execution).folder
 
 
-@flow(name="prepare", flow_run_name=run_name, task_runner=ONE_BY_ONE)
+@flow(name="prepare", flow_run_name=run_name, task_runner=ONE_BY_ONE, **RECORDED)
 def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -> Path:
     """Turn ingested documents into the token shards that a training reads.
 
@@ -221,6 +221,7 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
     made = [*cleaned, *decided, exact, *extra, duplicates, parted, *cleared, learnt, encoded, packed]
     folders = results(made)
     later(record, data, made).result()
+    finish(recipe, data)
     return folders[-1]
 
 

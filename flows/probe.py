@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from flows.record import record, record_training
+from flows.record import RECORDED, finish, record, record_training
 from flows.watch import run_name, watching
 from lmpipe.dataset import Execution
 from lmpipe.recipe import load_recipe, source_files
@@ -48,7 +48,7 @@ def search_leaks(recipe: Path, data: Path, run: Path, workers: int) -> list[Path
         return [manifest.folder for manifest in found]
 
 
-@flow(name="probe", flow_run_name=run_name)
+@flow(name="probe", flow_run_name=run_name, **RECORDED)
 def probe(recipe: Path, data: Path, run: Path, workers: int = 1) -> list[Path]:
     """Ask a trained model the recipe's [[pairs]] and [audit], and search its scores for help from training text.
 
@@ -65,6 +65,7 @@ def probe(recipe: Path, data: Path, run: Path, workers: int = 1) -> list[Path]:
     made += search_leaks(recipe, data, run, workers)
     record_training(data, run)
     record(data, made)
+    finish(recipe, data)
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 
-from flows.record import record_training
+from flows.record import RECORDED, finish, record_training
 from flows.watch import run_name, watching
 from lmpipe import launch
 from lmpipe.dataset import open_dataset
@@ -50,7 +50,7 @@ def train_model(run: Path, name: str, steps: int) -> dict[str, Any]:
         return launch.start(run, on_metric=on_metric)
 
 
-@flow(name="train", flow_run_name=run_name)
+@flow(name="train", flow_run_name=run_name, **RECORDED)
 def train(recipe: Path, data: Path, tokens: Path, name: str) -> Path:
     """Train one model of the recipe; a killed training goes on from its last checkpoint.
 
@@ -63,7 +63,9 @@ def train(recipe: Path, data: Path, tokens: Path, name: str) -> Path:
     (settings,) = [t for t in load_recipe(recipe).train if t.name == name]
     run = make_run(recipe, data, tokens, name)
     train_model(run, name, settings.steps)
-    return record_training(data, run)
+    record_training(data, run)
+    finish(recipe, data)
+    return run
 
 
 if __name__ == "__main__":
