@@ -28,6 +28,8 @@ candidates = 50
 def test_probes_of_a_recipe_become_rows_and_are_not_done_twice(tmp_path: Path) -> None:
     data = tmp_path / "data"
     run = model_on(corpus(data, PLANTED), data)
+    result = {"steps": 7, "tokens": 448, "parameters": 1, "wall_seconds": 1.0, "device": "cpu", "threads": 1}
+    (run / "result.json").write_text(json.dumps(result))
     pairs = [{"good": f"the lane was {n}", "bad": f"lane the was {n}", "group": "order"} for n in range(5)]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     (tmp_path / "tiny.toml").write_text(RECIPE + PROBES)
