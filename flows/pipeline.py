@@ -13,6 +13,7 @@ from prefect.artifacts import create_image_artifact, create_link_artifact, creat
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
+from flows.probe import probe
 from flows.record import RECORDED, finish
 from flows.train import train
 from flows.watch import run_name
@@ -70,5 +71,13 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
     runs = [train(recipe, data, tokens, name) for name in names]
     for run in runs:
         evaluate(recipe, data, run)
+        if wants_probes(recipe):
+            probe(recipe, data, run, workers)
     finish(recipe, data)
     return Outcome(show_results(data, runs), tokens, runs)
+
+
+def wants_probes(recipe: Path) -> bool:
+    """Say whether a recipe asks for more of its models than their perplexity."""
+    settings = load_recipe(recipe)
+    return bool(settings.pairs) or settings.audit is not None

@@ -162,11 +162,13 @@ def learn_tokenizer(recipe: Path, data: Path, chosen: Path) -> Path:
 
 
 @task(task_run_name="encode")
-def encode_documents(data: Path, chosen: Path, tokens: Path, workers: int) -> Path:
-    """Turn the kept documents into token ids."""
+def encode_documents(recipe: Path, data: Path, chosen: Path, tokens: Path, workers: int) -> Path:
+    """Turn the kept documents into token ids, with the recipe's canaries among them."""
+    settings = load_recipe(recipe)
     with watching("encode") as tell:
         execution = Execution(workers=workers, progress=tell)
-        return encode(open_dataset(chosen), open_dataset(tokens), data, execution).folder
+        inputs = open_dataset(chosen), open_dataset(tokens)
+        return encode(*inputs, data, execution, settings.canaries, settings.seed).folder
 
 
 @task(task_run_name="pack")
@@ -214,7 +216,7 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
         chosen = later(decontaminate_training, recipe, data, parted, index, found, workers)
         cleared = [index, found, chosen]
     learnt = later(learn_tokenizer, recipe, data, chosen)
-    encoded = later(encode_documents, data, chosen, learnt, workers)
+    encoded = later(encode_documents, recipe, data, chosen, learnt, workers)
     packed = later(pack_tokens, recipe, data, encoded, workers)
     made = [*cleaned, *decided, exact, *extra, duplicates, parted, *cleared, learnt, encoded, packed]
     folders = results(made)

@@ -21,6 +21,8 @@ from lmpipe.settings import (
     EvaluationSet,
     LadderSettings,
     NgramSettings,
+    PairSet,
+    PrivacySettings,
     Recipe,
     Source,
     TrainSettings,
@@ -137,6 +139,7 @@ def check(recipe: Recipe, where: str) -> None:
     check_name(recipe.name, f"{where}: name")
     if recipe.decontaminate is not None:
         check_decontaminate(recipe.decontaminate, f"{where}: decontaminate")
+    check_probes(recipe, where)
     check_ranges(recipe, where)
 
 
@@ -233,9 +236,30 @@ def check_ranges(recipe: Recipe, where: str) -> None:
         check_ladder(recipe.ladder, recipe.train, f"{where}: ladder")
 
 
+def check_probes(recipe: Recipe, where: str) -> None:
+    """Refuse pair sets that share a name, and canaries and audits that could say nothing."""
+    names = [chosen.name for chosen in recipe.pairs]
+    for name in names:
+        check_name(name, f"{where}: pairs name")
+        if names.count(name) > 1:
+            raise RecipeError(f"{where}: two pairs entries are named '{name}'. Rename one.")
+    planted, audit = recipe.canaries, recipe.audit
+    if planted is not None and ("{}" not in planted.text or min(planted.repeats, default=0) < 1):
+        raise RecipeError(
+            f"{where}: canaries: expected {{}} in text and repeats from 1 on, found {planted.text!r} and"
+            f" {list(planted.repeats)}. Say where the number stands, and how often."
+        )
+    least = {"documents": 1, "prefix": 1, "suffix": 1, "samples": 0, "top_k": 1, "candidates": 1}
+    for key, number in least.items() if audit is not None else ():
+        if getattr(audit, key) < number:
+            raise RecipeError(f"{where}: audit.{key} is {getattr(audit, key)}; expected {number} or more.")
+
+
 def check_training(training: TrainSettings, where: str) -> None:
     """Refuse settings of a training that do not go together."""
     model = training.model
+    if training.private is not None:
+        check_private(training, training.private, f"{where}.private")
     if isinstance(model, NgramSettings) and model.order < 0:
         raise RecipeError(f"{where}.model.order is {model.order}; expected 0 (uniform), 1 (unigram) or more.")
     if not isinstance(model, TransformerSettings):
@@ -248,6 +272,14 @@ def check_training(training: TrainSettings, where: str) -> None:
         raise RecipeError(
             f"{where}: context {training.context} is longer than model.positions {model.positions}. Shorten it."
         )
+
+
+def check_private(training: TrainSettings, private: PrivacySettings, where: str) -> None:
+    """Refuse a private training whose bound would mean nothing."""
+    if private.noise <= 0 or private.clip <= 0 or not 0 < private.delta < 1:
+        raise RecipeError(f"{where}: expected noise and clip above 0 and delta between 0 and 1, found {private}.")
+    if training.order == "in_order":
+        raise RecipeError(f"{where}: a carried state ties rows together. Take order = 'shuffled'.")
 
 
 def check_ladder(ladder: LadderSettings, trainings: tuple[TrainSettings, ...], where: str) -> None:
@@ -278,7 +310,7 @@ def check_ladder(ladder: LadderSettings, trainings: tuple[TrainSettings, ...], w
         check_training(dataclasses.replace(base, model=model), f"{where}.sizes[{number}]")
 
 
-def source_files(source: Source | EvaluationSet, base: Path) -> list[Path]:
+def source_files(source: Source | EvaluationSet | PairSet, base: Path) -> list[Path]:
     """Resolve the paths and globs of a source or set against the recipe's folder, sorted and without repetition.
 
     Raises InputError when a path names nothing, or an environment variable is not set.

@@ -1,5 +1,6 @@
 """Recipes are read strictly: every mistake is refused with its place and what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,21 @@ def test_source_that_names_nothing_is_refused(tmp_path: Path, path: str, words: 
     source = LocalSource(kind="local", name="n", paths=(path,), format="text")
     with pytest.raises(InputError, match=words):
         source_files(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('[canaries]\ntext = "no number"', "expected {} in text"),
+        ("[canaries]\nrepeats = [0, 1]", "repeats from 1 on"),
+        ("[audit]\nsuffix = 0", "audit.suffix is 0"),
+        ('[[pairs]]\nname = "a"\npaths = ["x"]\nformat = "jsonl"\n' * 2, "two pairs entries are named 'a'"),
+        ("private = { noise = 0.0 }", "noise and clip above 0"),
+        ('order = "in_order"\nprivate = { noise = 1.0 }', "carried state"),
+    ],
+)
+def test_probes_that_could_say_nothing_are_refused(tmp_path: Path, table: str, words: str) -> None:
+    train = '[[train]]\nname = "t"\nmodel = { kind = "lstm", layers = 1, width = 8 }'
+    (tmp_path / "x.toml").write_text(f'{GOOD}lang = "en"\n{train}\n{table}\n')
+    with pytest.raises(RecipeError, match=re.escape(words)):
+        load_recipe(tmp_path / "x.toml")

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import ablate, curate, dumps, feeds, look, move, rescore, run, stages, translate, warehouse
+from lmpipe.cli import ablate, curate, dumps, feeds, look, move, probe, rescore, run, stages, translate, warehouse
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ dumps.add_to(app)
 feeds.add_to(app)
 curate.add_to(app)
 look.add_to(app)
+probe.add_to(app)
 warehouse.add_to(app)
 rescore.add_to(app)
 translate.add_to(app)

@@ -80,11 +80,14 @@ def batch(
     Example: lmpipe batch data/runs/demo-lstm-1a2b3c4d 40
     """
     from lmpipe.cli.tables import print_table
+    from lmpipe.errors import TrainingError
     from lmpipe.train.batches import batch_documents, make_batch
     from lmpipe.train.run import load_run
     from lmpipe.train.stream import open_index, open_stream
 
     loaded = load_run(run)
+    if loaded.settings.private is not None:
+        raise TrainingError(f"{run}: a private training draws its rows at random and writes none down. Name another.")
     stream = open_stream(loaded.paths("train"), loaded.vocabulary)
     made = make_batch(stream, loaded.settings, step - 1)
     table = batch_documents(stream, open_index(stream, loaded.indexes("train")), loaded.settings, step - 1)

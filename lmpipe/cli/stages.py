@@ -273,7 +273,13 @@ def tokenizer(recipe: Recipe, chosen: Folder, data: Data = DATA) -> None:
         made(stage(open_dataset(chosen), data, settings.tokenizer, settings.seed, recipe.parent, execution))
 
 
-def encode(chosen: Folder, learnt: Folder, data: Data = DATA, workers: Workers = 2) -> None:
+def encode(
+    chosen: Folder,
+    learnt: Folder,
+    data: Data = DATA,
+    workers: Workers = 2,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Plant the [canaries] of this recipe.")] = None,
+) -> None:
     """Turn kept documents into token ids.
 
     Needs the split dataset and the tokenizer.
@@ -281,10 +287,13 @@ def encode(chosen: Folder, learnt: Folder, data: Data = DATA, workers: Workers =
     Example: lmpipe encode data/split/demo-* data/tokenizer/demo-*
     """
     from lmpipe.dataset import open_dataset
+    from lmpipe.recipe import load_recipe
     from lmpipe.tokens.encode import encode as stage
 
+    settings = load_recipe(recipe) if recipe is not None else None
+    planted = (settings.canaries, settings.seed) if settings is not None else ()
     with executing("encode", workers) as execution:
-        made(stage(open_dataset(chosen), open_dataset(learnt), data, execution))
+        made(stage(open_dataset(chosen), open_dataset(learnt), data, execution, *planted))
 
 
 def tokens(recipe: Recipe, encoded: Folder, data: Data = DATA, workers: Workers = 2) -> None:

@@ -3,6 +3,7 @@
 The parts of the index are mapped files that all workers share; a process holds the filter only, of some bytes a run.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lmpipe.curate.heldout import MOST, among
-from lmpipe.curate.ngrams import Codes
+from lmpipe.curate.heldout import MOST, Record, Sizes, among, indexed, run_lengths
+from lmpipe.curate.ngrams import Codes, cut
 from lmpipe.curate.shingles import Hashes
-from lmpipe.dataset import Manifest, open_dataset
+from lmpipe.dataset import open_dataset
 from lmpipe.text.segment import Ints, bounds
 
 
@@ -76,9 +77,8 @@ class Filter:
 class Index:
     """Looks runs up in everything that is held out."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        roles = ("runs", "starts", "codes", "records")
-        self.parts = [open_part(*paths) for paths in zip(*(manifest.paths(role) for role in roles), strict=True)]
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
         self.sizes = sorted({int(size) for part in self.parts for size in np.unique(part.run[part.run > 0])})
         total = sum(len(part.hashes) for part in self.parts)
         self.filter = Filter(total)
@@ -125,7 +125,19 @@ class Index:
 @lru_cache(maxsize=1)
 def open_index(manifest_folder: Path) -> Index:
     """Open an index once in a process, for all its units."""
-    return Index(open_dataset(manifest_folder))
+    manifest = open_dataset(manifest_folder)
+    roles = ("runs", "starts", "codes", "records")
+    return Index([open_part(*paths) for paths in zip(*(manifest.paths(role) for role in roles), strict=True)])
+
+
+def index_texts(records: Sequence[Record], sizes: Sizes) -> Index:
+    """Index a few texts in memory, as heldout.py does many on disk."""
+    words = cut([record.text for record in records])
+    lengths = np.diff(words.offsets)
+    run = run_lengths(words, lengths, sizes)
+    rows = pa.table({"set": [record.set for record in records], "id": [record.id for record in records]})
+    hashes, record, place = indexed(words, run)
+    return Index([Part(hashes, record, place, words.starts, words.marked, rows, lengths, run, words.offsets[:-1])])
 
 
 def open_part(runs: Path, starts: Path, codes: Path, records: Path) -> Part:

@@ -18,6 +18,7 @@ from lmpipe.settings.curate import (
 )
 from lmpipe.settings.evaluate import SetDownload, SetSettings
 from lmpipe.settings.models import LstmSettings, Model, NgramSettings, TransformerSettings
+from lmpipe.settings.probes import AuditSettings, CanarySettings, PairSet, PrivacySettings
 from lmpipe.settings.sources import (
     CommonCrawlNews,
     Gutenberg,
@@ -41,7 +42,9 @@ from lmpipe.settings.training import (
 
 __all__ = [
     "NOT_OUTPUT",
+    "AuditSettings",
     "Bounds",
+    "CanarySettings",
     "CleanSettings",
     "CommonCrawlNews",
     "DecontaminateSettings",
@@ -58,8 +61,10 @@ __all__ = [
     "NewsSource",
     "NgramSettings",
     "NovelsSource",
+    "PairSet",
     "ParallelSource",
     "PassageSettings",
+    "PrivacySettings",
     "ProfileSettings",
     "Recipe",
     "SetDownload",
@@ -115,3 +120,9 @@ class Recipe:
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     ladder: LadderSettings | None = None
     """What `lmpipe ladder` trains; `lmpipe run` leaves it alone."""
+    pairs: tuple[PairSet, ...] = ()
+    """Sets of sentence pairs that every model is asked about after its evaluation."""
+    audit: AuditSettings | None = None
+    """None: nobody asks what the models know by heart."""
+    canaries: CanarySettings | None = None
+    """None: nothing is planted in the training split."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from lmpipe.settings.evaluate import SetSettings
 from lmpipe.settings.models import Model
+from lmpipe.settings.probes import PrivacySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,8 @@ class TrainSettings:
     recompute: bool = False
     """Compute the activations of blocks again in the backward pass instead of keeping them: a third more work, a
     fraction of the memory; the same bits."""
+    private: PrivacySettings | None = None
+    """None trains without a bound on what the weights can tell of one row."""
     max_skipped: int = 5
     """Steps in a row without finite loss and gradient that are passed over before the training gives up."""
     save_every: int = 100

@@ -18,8 +18,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
+from lmpipe.settings import CanarySettings
 from lmpipe.storage import replacing
+from lmpipe.text.segment import words
+from lmpipe.tokens.canaries import SOURCE, planted
 from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
 from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer, vocabulary
 
@@ -54,6 +57,11 @@ INDEX = pa.schema(
 """One row per encoded document: where its tokens (end of text included) lie in the shard's stream."""
 
 
+PLANTED = pa.schema([field for field in INDEX if field.name not in ("start", "length")]).append(
+    pa.field("text", pa.string())
+)
+
+
 class EncodeUnit(NamedTuple):
     """One unit's arguments."""
 
@@ -62,6 +70,29 @@ class EncodeUnit(NamedTuple):
     end_of_text: int
     kind: pa.DataType
 
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the kept documents of the shard."""
+        return chosen_batches(self.shard)
+
+
+class CanaryUnit(NamedTuple):
+    """One unit's arguments: what is planted in the training split."""
+
+    settings: CanarySettings
+    seed: int
+    tokenizer: Path
+    end_of_text: int
+    kind: pa.DataType
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Lay the canaries out as chosen documents."""
+        rows = [
+            {"id": id, "source": SOURCE, "split": "train", "bytes": len(text.encode()), "words": len(words(text, "en"))}
+            | {"lang": None, "text": text}
+            for id, text in planted(self.settings, self.seed)
+        ]
+        yield pa.RecordBatch.from_pylist(rows, schema=PLANTED)
+
 
 class Encoder(Protocol):
     """Texts to one flat array of ids, and where each text's ids begin in it, the end of the last included."""
@@ -69,20 +100,31 @@ class Encoder(Protocol):
     def __call__(self, texts: list[str]) -> tuple[Numbers, Numbers]: ...
 
 
-def encode(chosen: Manifest, tokenizer: Manifest, data: Path, execution: Execution) -> Manifest:
-    """Encode all kept documents into DATA/encode/<recipe>-<fingerprint8>/."""
+def encode(
+    chosen: Manifest,
+    tokenizer: Manifest,
+    data: Path,
+    execution: Execution,
+    canaries: CanarySettings | None = None,
+    seed: int = 1,
+) -> Manifest:
+    """Encode all kept documents into DATA/encode/<recipe>-<fingerprint8>/; `canaries` join the training split."""
     path = tokenizer.paths("tokenizer")[0]
     body = read_tokenizer(path)
     end = end_of_text_id(body, tokenizer.settings["end_of_text"], path)
-    settings = {"vocabulary": vocabulary(body), "end_of_text": end}
+    settings: dict[str, Any] = {"vocabulary": vocabulary(body), "end_of_text": end}
+    if canaries is not None:
+        settings |= {"canaries": settings_dict(canaries) | {"seed": seed}}
     inputs = (chosen.reference, tokenizer.reference)
     plan = Plan(stage="encode", name=chosen.name, version=VERSION, settings=settings, inputs=inputs)
     kind = token_type(settings["vocabulary"])
-    units = [EncodeUnit(shard, path, end, kind) for shard in corpus_shards(chosen)]
+    units: list[EncodeUnit | CanaryUnit] = [EncodeUnit(s, path, end, kind) for s in corpus_shards(chosen)]
+    if canaries is not None:
+        units.append(CanaryUnit(canaries, seed, path, end, kind))
     return build(plan, data, encode_unit, units, execution)
 
 
-def encode_unit(unit: EncodeUnit, output: UnitOutput) -> None:
+def encode_unit(unit: EncodeUnit | CanaryUnit, output: UnitOutput) -> None:
     """Encode one shard into encoded-N.arrow (a stream of ids) and index-N.parquet."""
     encoder = load_encoder(unit.tokenizer)
     name = f"encoded-{output.index:05d}.arrow"
@@ -94,7 +136,7 @@ def encode_unit(unit: EncodeUnit, output: UnitOutput) -> None:
         pa.ipc.new_file(file, schema) as writer,
         output.writing("index", INDEX) as append,
     ):
-        for batch in chosen_batches(unit.shard):
+        for batch in unit.batches():
             if batch.num_rows:
                 ids, offsets = with_end(*encoder(batch.column("text").to_pylist()), unit.end_of_text, unit.kind)
                 writer.write_batch(pa.record_batch([pa.array(ids)], schema=schema))

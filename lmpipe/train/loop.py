@@ -32,6 +32,7 @@ from lmpipe.train.memory import fit_micro_batch
 from lmpipe.train.metrics import Metrics
 from lmpipe.train.optimizer import learning_rate, trunk_step, weight_decay
 from lmpipe.train.parallel import Ranks
+from lmpipe.train.private import check_private, draw_batch, private_gradient, spent
 from lmpipe.train.run import Run
 from lmpipe.train.session import Training, begin, restore, save
 from lmpipe.train.sharding import whole
@@ -53,6 +54,8 @@ def train(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
     Raises TrainingError when loss or gradient stay without a finite value.
     """
     set_up_torch(run.settings.threads, ranks.device)
+    if run.settings.private is not None:
+        check_private(run, ranks)
     training = begin(run, ranks, stop)
     checkpoint = find_checkpoint(run.folder)
     if checkpoint is not None:
@@ -185,10 +188,14 @@ def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
     ranks, settings, progress = training.ranks, training.run.settings, training.progress
     step = progress.step
     torch.manual_seed(int(digest([settings.seed, step, ranks.rank])[:15], 16))
-    batch = make_batch(training.train, settings, step)
-    if batch.fresh:
-        training.state = None
-    loss = backward(training, parallel.my_rows(batch.ids_BS, ranks))
+    if settings.private is None:
+        batch = make_batch(training.train, settings, step)
+        if batch.fresh:
+            training.state = None
+        loss = backward(training, parallel.my_rows(batch.ids_BS, ranks))
+    else:
+        batch = draw_batch(training.train, settings, step)
+        loss = private_gradient(training, batch.ids_BS, settings.private)
     loss, signum = agree(training, loss)
     if not training.sharded:  # else they were summed as they were cut
         parallel.sum_gradients(training.model.parameters(), ranks)
@@ -305,6 +312,7 @@ def write_result(training: Training, checkpoint: Checkpoint, ending: str) -> Non
         "torch": torch.__version__,
         "checkpoint": str(checkpoint.folder.relative_to(run.folder)),
         "checkpoint_sha256": checkpoint.sha256,
+        **(spent(training, run.settings.private) if run.settings.private is not None else {}),
     }
     write_json(run.folder / "result.json", result)
     log.info("%s: finished after %d steps, %.1f s", run.name, checkpoint.step, checkpoint.progress.seconds)

@@ -38,6 +38,17 @@ LOADS = {
     "translation-scores": """
         insert into translation_scores by name select $dataset as evaluation, * from read_parquet($paths)
     """,
+    "pairs": "insert into pair_scores by name select $dataset as dataset, * from read_parquet($paths)",
+    "extractions": "insert into extractions by name select $dataset as dataset, * from read_parquet($paths)",
+    "exposures": "insert into canaries by name select $dataset as dataset, * from read_parquet($paths)",
+    "hits": """
+        insert into leaks by name
+        select
+            $dataset as dataset, set, record, id as document, source, count(*) as spans, sum(runs)::bigint as runs,
+            sum(common)::bigint as common, max(share) as share, bool_or(contaminated) as contaminated
+        from read_parquet($paths)
+        group by all
+    """,
 }
 """Shard role to the statement that loads its rows."""
 
