@@ -278,6 +278,8 @@ def check_private(training: TrainSettings, private: PrivacySettings, where: str)
     """Refuse a private training whose bound would mean nothing."""
     if private.noise <= 0 or private.clip <= 0 or not 0 < private.delta < 1:
         raise RecipeError(f"{where}: expected noise and clip above 0 and delta between 0 and 1, found {private}.")
+    if isinstance(training.model, NgramSettings):
+        raise RecipeError(f"{where}: an n-gram model is counted, without steps to add noise to. Take it out.")
     if training.order == "in_order":
         raise RecipeError(f"{where}: a carried state ties rows together. Take order = 'shuffled'.")
 
