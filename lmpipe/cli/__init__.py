@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, feeds, look, move, run, stages
+from lmpipe.cli import apply, curate, dumps, feeds, look, move, run, stages
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ move.add_to(app)
 dumps.add_to(app)
 feeds.add_to(app)
 curate.add_to(app)
+apply.add_to(app)
 look.add_to(app)
 
 

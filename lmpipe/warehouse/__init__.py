@@ -6,6 +6,7 @@ see half a transaction. The SQL (tables, views, saved queries, checks) lies in t
 warehouse/; this package is the only one that opens the files.
 """
 
+from lmpipe.warehouse.applications import Generation, ScoredTexts, record_generations, record_scores
 from lmpipe.warehouse.door import PRIVATE, PUBLISHED, write
 from lmpipe.warehouse.read import SavedQuery, checks, query, query_file, run_query, saved_queries, saved_sql
 from lmpipe.warehouse.record import (
@@ -23,7 +24,9 @@ __all__ = [
     "PUBLISHED",
     "Benchmark",
     "FlowRun",
+    "Generation",
     "SavedQuery",
+    "ScoredTexts",
     "UsedDataset",
     "checks",
     "query",
@@ -31,6 +34,8 @@ __all__ = [
     "record_benchmarks",
     "record_dataset",
     "record_flow_run",
+    "record_generations",
+    "record_scores",
     "record_training",
     "run_query",
     "saved_queries",
