@@ -196,14 +196,14 @@ class Writer:
             ids=tuple(text.ids), text=text.text, nats=tuple(nats[: len(text.ids)]), ending=self.ending(text)
         )
 
-    def check(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> None:
-        """Refuse what cannot be continued."""
+    def check(self, prompts: Sequence[Sequence[int]], decoding: Decoding, with_room: bool = True) -> None:
+        """Refuse what cannot be continued; without `with_room`, the prompts alone must fit."""
         check_decoding(decoding)
         for number, prompt in enumerate(prompts):
             if not prompt:
                 raise InputError(f"prompt {number}: expected at least one token, found none. Give it some text.")
             self.check_ids(prompt, number)
-            wanted = len(prompt) + decoding.max_tokens
+            wanted = len(prompt) + (decoding.max_tokens if with_room else 0)
             if self.context is not None and wanted > self.context:
                 raise InputError(
                     f"prompt {number}: its {len(prompt)} tokens and max_tokens {decoding.max_tokens} are {wanted}, more"

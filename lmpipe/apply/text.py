@@ -62,5 +62,4 @@ class GrowingText:
         if self.stopped:
             return ""
         known = self.decode(self.ids[self.before : self.clean])
-        self.append(self.decode(self.ids[self.before :])[len(known) :])
-        return self.give(len(self.text))
+        return self.append(self.decode(self.ids[self.before :])[len(known) :]) + self.give(len(self.text))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lmpipe.cli.options import DATA, Data
+
 if TYPE_CHECKING:
     from lmpipe.apply.decoding import Decoding
     from lmpipe.apply.files import Text
@@ -31,8 +33,9 @@ Record = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (score, generate):
+    for command in (score, generate, export):
         app.command()(command)
+    app.command("import")(import_model)
 
 
 def score(
@@ -135,6 +138,41 @@ def generate(
                 write(writer.row_of(text.id, filled, continuation))
                 recorder.note(filled, continuation)
     recorder.save()
+
+
+def import_model(
+    folder: Annotated[Path, typer.Argument(help="A Hugging Face folder with a GPT-2.", show_default=False)],
+    data: Data = DATA,
+    name: Annotated[str | None, typer.Option(help="Of the run; the folder's own otherwise.")] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="A tokens dataset by the same tokenizer, whose held-out documents to evaluate.")
+    ] = None,
+) -> None:
+    """Make a run of a GPT-2 in Hugging Face's form: score, generate, evaluate and fine-tune it.
+
+    Needs config.json, model.safetensors (in pieces or whole) and a tokenizer in the folder.
+
+    Example: lmpipe import models/gpt2 --data data
+    """
+    from lmpipe.apply.importing import import_folder
+    from lmpipe.dataset import open_dataset
+
+    print(import_folder(folder, data, name, None if tokens is None else open_dataset(tokens)))
+
+
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+) -> None:
+    """Write a run as a Hugging Face folder that stock transformers loads.
+
+    Needs a run with a checkpoint, of a Transformer that some stock architecture computes.
+
+    Example: lmpipe export data/runs/demo-transformer-1a2b3c4d exported
+    """
+    from lmpipe.apply.exporting import export_run
+
+    print(f"{folder}: {export_run(run, folder)}")
 
 
 def counted(texts: "Iterator[Text]", out: Path | None) -> "Iterator[Text]":
