@@ -33,7 +33,7 @@ Record = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (score, generate, export):
+    for command in (score, generate, serve, export):
         app.command()(command)
     app.command("import")(import_model)
 
@@ -138,6 +138,28 @@ def generate(
                 write(writer.row_of(text.id, filled, continuation))
                 recorder.note(filled, continuation)
     recorder.save()
+
+
+def serve(
+    run: RunFolder,
+    host: Annotated[str, typer.Option(help="Address to listen on; other machines reach only what is not loopback.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
+    checkpoint: Which = "latest",
+    context: Context = None,
+) -> None:
+    """Serve a model: OpenAI's /v1/completions and /v1/chat/completions, and a page to try it, until Ctrl-C.
+
+    Needs a trained or imported run. Nobody is asked for a key: keep it on loopback, or behind a proxy that does.
+
+    Example: lmpipe serve data/runs/demo-transformer-1a2b3c4d --port 8765
+    """
+    from lmpipe.apply.generate import open_model
+    from lmpipe.apply.serve import serve as serving
+
+    print(f"http://{host}:{port}/  (Ctrl-C ends it)", flush=True)
+    serving(open_model(run, checkpoint, context), host, port)
 
 
 def import_model(
