@@ -58,8 +58,9 @@ def search(
 
 def extensions(logits_BV: Tensor, live: Sequence[Beam], prompt: Sequence[int], decoding: Decoding) -> list[Beam]:
     """List the best continuations of all beams by one token, twice as many as beams, so that enough go on."""
-    punished_BV = penalise(logits_BV, [[*prompt, *beam.ids] for beam in live], decoding.repetition_penalty)
-    log_p_BV, plain_BV = (values[: len(live)].log_softmax(-1) for values in (punished_BV, logits_BV))
+    plain_BV = logits_BV[: len(live)].log_softmax(-1)
+    # On log probabilities, as transformers' beam search has it, not on logits.
+    log_p_BV = penalise(plain_BV, [[*prompt, *beam.ids] for beam in live], decoding.repetition_penalty)
     scores_BV = log_p_BV.double() + torch.tensor([[beam.score] for beam in live], device=logits_BV.device).double()
     best = scores_BV.flatten().topk(min(2 * decoding.beams, scores_BV.numel()))
     grown = []

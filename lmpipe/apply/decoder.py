@@ -99,9 +99,14 @@ class Weights:
     @torch.inference_mode()
     def __init__(self, model: Transformer, rows: int) -> None:
         self.model = model
-        self.layers = [Layer(block, rows) for block in model.blocks if isinstance(block, Block)]
+        self.layers = [Layer(block, rows) for block in blocks_of(model)]
         self.input_norm, self.output_norm = norm(model.input_norm), norm(model.output_norm)
         self.head = product(model.head_VW, None, rows)
+
+
+def blocks_of(model: Transformer) -> list[Block]:
+    """List a model's blocks under their type, which torch's list of modules does not keep."""
+    return [block for block in model.blocks if isinstance(block, Block)]
 
 
 def product(weight_NW: Tensor, bias: Tensor | None, rows: int) -> Map:

@@ -27,13 +27,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from lmpipe.apply.decoder import blocks_of
 from lmpipe.errors import InputError
 from lmpipe.evaluate.scorer import NeuralScorer, open_scorer
 from lmpipe.settings import LstmSettings, Model, TransformerSettings
 from lmpipe.storage import storage_errors
 from lmpipe.tokens.tokenizer import read_tokenizer, token_ids
 from lmpipe.train.model import Transformer
-from lmpipe.train.model.transformer import BASE
+from lmpipe.train.model.transformer import BASE, Block
 
 RMS_EPS = torch.finfo(torch.float32).eps
 """What F.rms_norm adds to the mean square."""
@@ -111,7 +112,7 @@ def write_tokenizer(scorer: NeuralScorer, folder: Path) -> None:
     shutil.copyfile(scorer.tokenizer, folder / "tokenizer.json")
     names = {number: name for name, number in token_ids(read_tokenizer(scorer.tokenizer)).items()}
     end = names[scorer.run.end_of_text]
-    body = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": end, "bos_token": end}
+    body: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": end, "bos_token": end}
     body |= {"model_max_length": scorer.run.settings.context, "clean_up_tokenization_spaces": False}
     (folder / "tokenizer_config.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
 
@@ -128,7 +129,7 @@ def shared_config(scorer: NeuralScorer, family: str) -> dict[str, Any]:
 def gpt2_config(model: Transformer) -> dict[str, Any]:
     """Write GPT2Config's part."""
     settings = model.settings
-    body = {"n_layer": settings.layers, "n_embd": settings.width, "n_head": settings.heads}
+    body: dict[str, Any] = {"n_layer": settings.layers, "n_embd": settings.width, "n_head": settings.heads}
     body |= {"n_positions": settings.positions, "activation_function": ACTIVATIONS[settings.mlp]}
     return body | {"resid_pdrop": settings.dropout, "embd_pdrop": settings.dropout, "attn_pdrop": 0.0}
 
@@ -136,10 +137,10 @@ def gpt2_config(model: Transformer) -> dict[str, Any]:
 def rotary_config(model: Transformer) -> dict[str, Any]:
     """Write what the configs of rotary architectures share; both spellings of the base, of transformers 4 and 5."""
     settings = model.settings
-    body = {"num_hidden_layers": settings.layers, "hidden_size": settings.width}
+    body: dict[str, Any] = {"num_hidden_layers": settings.layers, "hidden_size": settings.width}
     body |= {"num_attention_heads": settings.heads, "num_key_value_heads": settings.heads}
     body |= {"head_dim": settings.width // settings.heads}
-    body |= {"intermediate_size": model.blocks[0].mlp.mlp_out.in_features, "rms_norm_eps": RMS_EPS}
+    body |= {"intermediate_size": blocks_of(model)[0].mlp.mlp_out.in_features, "rms_norm_eps": RMS_EPS}
     body |= {"hidden_act": ACTIVATIONS[settings.mlp], "attention_bias": settings.bias, "mlp_bias": settings.bias}
     return body | {"rope_theta": BASE, "rope_parameters": {"rope_type": "default", "rope_theta": BASE}}
 
@@ -174,7 +175,7 @@ def gpt2_tensors(model: Transformer) -> Named:
     assert model.positions is not None, "GPT-2 has learned positions"
     yield "transformer.wte.weight", model.embedding.weight
     yield "transformer.wpe.weight", model.positions.weight
-    for number, block in enumerate(model.blocks):
+    for number, block in enumerate(blocks_of(model)):
         at = f"transformer.h.{number}"
         yield from named(f"{at}.ln_1", block.attention_norm)
         yield from named(f"{at}.ln_2", block.mlp_norm)
@@ -190,7 +191,7 @@ def gpt2_tensors(model: Transformer) -> Named:
 def neox_tensors(model: Transformer) -> Named:
     """Lay weights out as GPTNeoXForCausalLM has them: q, k and v of a head stand together."""
     yield from embedded(model, "gpt_neox.embed_in.weight")
-    for number, block in enumerate(model.blocks):
+    for number, block in enumerate(blocks_of(model)):
         at = f"gpt_neox.layers.{number}"
         yield from named(f"{at}.input_layernorm", block.attention_norm)
         yield from named(f"{at}.post_attention_layernorm", block.mlp_norm)
@@ -208,7 +209,7 @@ def llama_tensors(model: Transformer) -> Named:
     settings = model.settings
     ones_W, ones_D = torch.ones(settings.width), torch.ones(settings.width // settings.heads)
     yield from embedded(model, "model.embed_tokens.weight")
-    for number, block in enumerate(model.blocks):
+    for number, block in enumerate(blocks_of(model)):
         at = f"model.layers.{number}"
         yield f"{at}.input_layernorm.weight", ones_W
         yield f"{at}.post_attention_layernorm.weight", ones_W
@@ -228,7 +229,7 @@ def llama_tensors(model: Transformer) -> Named:
 def nanochat_tensors(model: Transformer) -> Named:
     """Lay weights out as NanoChatForCausalLM has them: it turns the other way, so halves of q and k change places."""
     yield "model.embed_tokens.weight", model.embedding.weight
-    for number, block in enumerate(model.blocks):
+    for number, block in enumerate(blocks_of(model)):
         at = f"model.layers.{number}"
         for key, tensor in projections(f"{at}.self_attn", block):
             turned = tensor.view(model.settings.heads, 2, -1, tensor.shape[1]).flip(1).reshape(tensor.shape)
@@ -239,7 +240,7 @@ def nanochat_tensors(model: Transformer) -> Named:
         yield "lm_head.weight", model.head_VW
 
 
-def projections(at: str, block: nn.Module) -> Named:
+def projections(at: str, block: Block) -> Named:
     """Cut the one map into attention into three, and name the one out of it."""
     for key, tensor in bias_if_any(f"{at}.q_proj", block.attention.attention_in):
         for letter, part in zip("qkv", tensor.chunk(3), strict=True):

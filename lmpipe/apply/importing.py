@@ -111,7 +111,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json of a GPT-2, with the defaults that GPT2Config has."""
     path = folder / "config.json"
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path}: not found. Name a folder with a Hugging Face model.") from None
     except ValueError as error:
@@ -120,7 +120,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: expected model_type gpt2, found {body.get('model_type')!r}. Only GPT-2 is taken over."
         )
-    defaults = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}
+    defaults: dict[str, Any] = {"vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12}
     return defaults | {"eos_token_id": 50256, "tie_word_embeddings": True, "n_inner": None} | body
 
 
@@ -132,9 +132,14 @@ def gpt2_settings(config: dict[str, Any], where: Path) -> TransformerSettings:
         wrong["n_inner"] = config["n_inner"]
     if wrong:
         raise InputError(f"{where}: {wrong} is not plain GPT-2, which alone can be taken over.")
-    shape = {"kind": "transformer", "layers": config["n_layer"], "width": width, "heads": config["n_head"]}
+    shape: dict[str, Any] = GPT2 | {
+        "kind": "transformer",
+        "layers": config["n_layer"],
+        "width": width,
+        "heads": config["n_head"],
+    }
     shape |= {"positions": config["n_positions"], "tied": config["tie_word_embeddings"]}
-    return TransformerSettings(**(GPT2 | shape))
+    return TransformerSettings(**shape)
 
 
 def read_vocabulary(folder: Path, config: dict[str, Any]) -> tuple[str, int]:

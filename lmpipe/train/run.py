@@ -101,7 +101,8 @@ def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Pa
 
     Raises TrainingError when nothing can be trained on `tokens` with these settings.
     """
-    name, inputs = f"{recipe}-{settings.name}", (tokens.reference,)
+    name = f"{recipe}-{settings.name}"
+    inputs: tuple[dict[str, Any], ...] = (tokens.reference,)
     files = tuple(s for s in tokens.shards if s.role in ROLES)
     check_tokens(tokens, files, settings)
     start = None if settings.init is None else start_weights(data / "runs" / settings.init, settings, files)
