@@ -90,7 +90,12 @@ def test_the_dialogue_example_teaches_a_model_to_answer(tmp_path: Path) -> None:
         '"gpt2-1a2b3c4d"': f'"{source.name}"',
         'preset = "gpt2"': model,
     }
-    changes |= {"context = 256": "context = 48", "lr = 5e-5": "lr = 1e-2", '"none"': '"none"\n[dedup]\nnear = false'}
+    changes |= {
+        "context = 256": "context = 48",
+        "steps = 200": "steps = 80\nthreads = 1",
+        "lr = 5e-5": "lr = 1e-2",
+        '"none"': '"none"\n[dedup]\nnear = false',
+    }
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
