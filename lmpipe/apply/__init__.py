@@ -1,1 +1,4 @@
-"""Use trained models: score, generate, rescore, translate."""
+"""Use models: give texts their probability, continue, translate and rescore them, serve and exchange the models.
+
+Everything here opens a model through lmpipe.evaluate.scorer.
+"""

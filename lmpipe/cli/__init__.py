@@ -10,7 +10,21 @@ import sys
 
 import typer
 
-from lmpipe.cli import ablate, curate, dumps, feeds, look, move, probe, rescore, run, stages, translate, warehouse
+from lmpipe.cli import (
+    ablate,
+    apply,
+    curate,
+    dumps,
+    feeds,
+    look,
+    move,
+    probe,
+    rescore,
+    run,
+    stages,
+    translate,
+    warehouse,
+)
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -26,6 +40,7 @@ move.add_to(app)
 dumps.add_to(app)
 feeds.add_to(app)
 curate.add_to(app)
+apply.add_to(app)
 look.add_to(app)
 probe.add_to(app)
 warehouse.add_to(app)

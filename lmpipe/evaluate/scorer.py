@@ -11,6 +11,7 @@ Shape letters: B rows, T positions, V vocabulary.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Protocol
@@ -103,7 +104,7 @@ class NeuralScorer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """See Scorer."""
-        text: str = Tokenizer.from_file(str(self.tokenizer)).decode(list(ids), skip_special_tokens=False)
+        text: str = load_tokenizer(self.tokenizer).decode(list(ids), skip_special_tokens=False)
         return text
 
     @torch.inference_mode()
@@ -129,3 +130,9 @@ class NeuralScorer:
         """Cut the window of `text` that begins at `start`, behind the token before it."""
         before = text[start - 1] if start else self.run.end_of_text
         return [before, *text[start : start + self.context]]
+
+
+@lru_cache(maxsize=1)
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Load a tokenizer.json for decoding; kept, since a text is often decoded token by token."""
+    return Tokenizer.from_file(str(path))

@@ -84,6 +84,7 @@ NOT_OUTPUT = frozenset(
         "paths",
         "path",
         "download",
+        "init",
         "max_quarantine",
         "guard",
         "guard_documents",

@@ -49,6 +49,9 @@ class TrainSettings:
     """Name of the run, unique in the recipe."""
     model: Model
     """Architecture; `preset` among its keys names one of settings/models.py."""
+    init: str | None = None
+    """Folder name of a run under DATA/runs, such as gpt2-1a2b3c4d, whose newest weights to start from; None for fresh
+    ones. Which weights they are is part of the identity, where they lie is not."""
     seed: int = 1
     """Of initialisation, dropout and data order."""
     context: int = 256

@@ -29,12 +29,13 @@ from torch import Tensor, nn
 from lmpipe.errors import TrainingError
 from lmpipe.storage import file_sha256, replacing, storage_errors, sync_folder, write_json
 from lmpipe.train.progress import Progress
+from lmpipe.train.run import MODEL
 from lmpipe.train.sharding import spread_like
 from lmpipe.train.tensors import write_tensors
 
 log = logging.getLogger(__name__)
 
-MODEL, TRAINING = "model.safetensors", "training.safetensors"
+TRAINING = "training.safetensors"
 FILES = (MODEL, TRAINING, "checkpoint.json")
 """What a checkpoint's folder holds."""
 
@@ -146,20 +147,25 @@ def verify(folder: Path) -> tuple[str | None, dict[str, Any]]:
     return None, body
 
 
-@torch.no_grad()
 def load_model(checkpoint: Checkpoint, model: nn.Module, device: torch.device) -> None:
-    """Put a checkpoint's weights into `model`.
+    """Put a checkpoint's weights into `model`; see load_weights."""
+    load_weights(checkpoint.folder / MODEL, model, device)
+
+
+@torch.no_grad()
+def load_weights(path: Path, model: nn.Module, device: torch.device) -> None:
+    """Put a file's weights into `model`.
 
     Raises TrainingError when they are those of another model.
     """
     parameters = dict(model.named_parameters())
     wanted = {name: tuple(p.shape) for name, p in parameters.items()}
-    with safe_open(checkpoint.folder / MODEL, framework="pt", device=str(device)) as file:
+    with safe_open(path, framework="pt", device=str(device)) as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if wanted != found:
             other = sorted(set(wanted.items()) ^ set(found.items()))[0][0]
             raise TrainingError(
-                f"{checkpoint.folder / MODEL}: expected {other} of shape {wanted.get(other)}, found {found.get(other)}."
+                f"{path}: expected {other} of shape {wanted.get(other)}, found {found.get(other)}."
                 " The weights belong to another model: take the run's own."
             )
         for name, parameter in parameters.items():

@@ -1,7 +1,8 @@
 """Lay out a run directory: the one folder that a training, its resumption and its evaluation need.
 
     RUN/run.json        resolved settings, vocabulary and files: what is trained, on what
-    RUN/data/           every token shard, document index and the tokenizer, as hard links
+    RUN/data/           every token shard, document index and the tokenizer, as hard links; init.safetensors where the
+                        training starts from another run's weights
     RUN/checkpoints/    step-XXXXXXXX/ and the pointer `latest` (checkpoint.py)
     RUN/metrics.jsonl   one line per step and per validation (metrics.py)
     RUN/samples.jsonl   what the model writes now and then, as token ids
@@ -28,7 +29,7 @@ from lmpipe.dataset import Manifest, Plan, Shard, settings_dict
 from lmpipe.errors import TrainingError
 from lmpipe.recipe import from_dict
 from lmpipe.settings import TrainSettings
-from lmpipe.storage import locked, replacing, storage_errors, write_json
+from lmpipe.storage import file_sha256, locked, replacing, storage_errors, write_json
 
 FORMAT = 1
 """Version of run.json; another format is refused."""
@@ -41,6 +42,12 @@ SPLITS = ("train", "valid", "test")
 
 TOKENIZER = "tokenizer"
 """Role of tokenizer.json."""
+
+INIT = "init"
+"""Role of the weights that a training starts from, where its settings name a run to take them from."""
+
+MODEL = "model.safetensors"
+"""Weights in a checkpoint's folder."""
 
 ROLES = (*SPLITS, *(f"documents-{split}" for split in SPLITS), TOKENIZER)
 """What a run takes over from the tokens dataset."""
@@ -95,17 +102,85 @@ def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Pa
     Raises TrainingError when nothing can be trained on `tokens` with these settings.
     """
     name = f"{recipe}-{settings.name}"
-    plan = Plan(stage="runs", name=name, version=VERSION, settings=settings_dict(settings), inputs=(tokens.reference,))
+    inputs: tuple[dict[str, Any], ...] = (tokens.reference,)
     files = tuple(s for s in tokens.shards if s.role in ROLES)
     check_tokens(tokens, files, settings)
+    start = None if settings.init is None else start_weights(data / "runs" / settings.init, settings, files)
+    if start is not None:
+        files, inputs = (*files, start.file), (*inputs, start.reference)
+    plan = Plan(stage="runs", name=name, version=VERSION, settings=settings_dict(settings), inputs=inputs)
     folder = plan.folder(data)
     with storage_errors(folder):
         (folder / "data").mkdir(parents=True, exist_ok=True)
         with locked(folder):
             for file in files:
-                link(tokens.folder / file.path, folder / "data" / file.path)
-            write_json(folder / "run.json", description(plan, recipe, tokens, settings, files))
+                source = start.path if start is not None and file.role == INIT else tokens.folder / file.path
+                link(source, folder / "data" / file.path)
+            body = description(plan, recipe, tokens, settings, files)
+            write_json(folder / "run.json", body if start is None else body | {"vocabulary": start.vocabulary})
     return load_run(folder).folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Weights to start from."""
+
+    path: Path
+    file: Shard
+    """As it is called in the run that starts from it."""
+    reference: dict[str, Any]
+    """The run and the checkpoint, as inputs name them."""
+    vocabulary: int
+    """Of the model: a GPT-2 may have more rows than its tokenizer has tokens."""
+
+
+SOFT = frozenset(
+    (
+        "dropout",
+        "dropout_input",
+        "dropout_output",
+        "dropout_embedding",
+        "weight_drop",
+        "locked",
+        "activation_penalty",
+        "slowness_penalty",
+        "zero_init",
+        "document_mask",
+    )
+)
+"""Settings of a model that may differ from those of the weights it starts from: what they compute is the same."""
+
+
+def start_weights(source: Path, settings: TrainSettings, files: tuple[Shard, ...]) -> Start:
+    """Find the newest weights of the run `source` for a training with `settings` on tokens with `files`.
+
+    Raises TrainingError where there are none, they are damaged, or they are of another model or tokenizer.
+    """
+    run = load_run(source)
+    where = f"run {settings.name}: init = {settings.init!r}"
+    tokenizers = {file.sha256 for file in (*run.files, *files) if file.role == TOKENIZER}
+    if len(tokenizers) > 1:
+        raise TrainingError(
+            f"{where}: its tokenizer is not that of the tokens. Set tokenizer.path of the recipe to that run's"
+            " data/tokenizer.json, and encode again."
+        )
+    ours, theirs = (dataclasses.asdict(some.model) for some in (settings, run.settings))
+    for key in (ours.keys() | theirs.keys()) - SOFT:
+        if ours.get(key) != theirs.get(key):
+            raise TrainingError(
+                f"{where}: its model has {key} = {theirs.get(key)!r}, the recipe says {ours.get(key)!r}."
+                " Give [train.model] the settings of that run."
+            )
+    pointer = source / "checkpoints" / "latest"
+    if not pointer.exists():
+        raise TrainingError(f"{where}: has no checkpoint. Train that run first.")
+    path = pointer.parent / pointer.read_text(encoding="utf-8").strip() / MODEL
+    expected = json.loads(path.with_name("checkpoint.json").read_text(encoding="utf-8"))["files"][MODEL]
+    if not path.exists() or file_sha256(path) != expected["sha256"]:
+        raise TrainingError(f"{path}: the weights are damaged. Train or import that run again.")
+    file = Shard(path="init.safetensors", role=INIT, rows=0, bytes=expected["bytes"], sha256=expected["sha256"])
+    reference = {"run": run.fingerprint, "checkpoint": expected["sha256"]}
+    return Start(path=path, file=file, reference=reference, vocabulary=run.vocabulary)
 
 
 def description(

@@ -9,12 +9,12 @@ from torch import Tensor
 from lmpipe.errors import TrainingError
 from lmpipe.train import parallel
 from lmpipe.train.average import Average
-from lmpipe.train.checkpoint import Checkpoint, load_model, load_training, save_checkpoint
+from lmpipe.train.checkpoint import Checkpoint, load_model, load_training, load_weights, save_checkpoint
 from lmpipe.train.model import LanguageModel, State, Transformer, build_model
 from lmpipe.train.optimizer import Optimizer, make_optimizer
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.progress import Progress
-from lmpipe.train.run import Run
+from lmpipe.train.run import INIT, Run
 from lmpipe.train.sharding import shard, spread_like
 from lmpipe.train.stream import TokenStream, open_stream
 from lmpipe.train.tensors import help_write
@@ -95,6 +95,8 @@ def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
         shard(model, ranks)
     else:
         model.to(ranks.device)
+    for path in run.paths(INIT):
+        load_weights(path, model, ranks.device)
     return Training(
         run=run,
         ranks=ranks,

@@ -6,6 +6,7 @@ see half a transaction. The SQL (tables, views, saved queries, checks) lies in t
 warehouse/; this package is the only one that opens the files.
 """
 
+from lmpipe.warehouse.applications import Generation, ScoredTexts, record_generations, record_scores
 from lmpipe.warehouse.door import PRIVATE, PUBLISHED, write
 from lmpipe.warehouse.flow_runs import (
     FlowRun,
@@ -34,8 +35,10 @@ __all__ = [
     "Benchmark",
     "FlowRun",
     "FlowTask",
+    "Generation",
     "Rebuilt",
     "SavedQuery",
+    "ScoredTexts",
     "UsedDataset",
     "UsedTraining",
     "backup",
@@ -49,6 +52,8 @@ __all__ = [
     "record_dataset",
     "record_datasets",
     "record_flow_run",
+    "record_generations",
+    "record_scores",
     "record_tasks",
     "record_training",
     "record_used",

@@ -49,4 +49,4 @@ def finish(rates: Mapping[str, float], unit: str, ratios: Mapping[str, float], d
         data / "warehouse",
         [Benchmark(name=name, value=value, unit=u, measured=now, machine=machine) for name, value, u in rows],
     )
-    print(json.dumps({name: round(ratio, 4) for name, ratio in ratios.items()}))
+    print(json.dumps({name: float(f"{ratio:.4g}") for name, ratio in ratios.items()}))

@@ -1,5 +1,5 @@
 -- question: how well does each run predict held-out documents, and those of them that it has seen no part of?
--- grain: one row per evaluation, slice, source and language of which overlaps were searched; every score twice, with
+-- grain: one row per evaluation, slice (see perplexity), source and language of which overlaps were searched; every score twice, with
 -- 95 % intervals (as in the view perplexity: ratios of sums over documents, linearised). Records too short to be
 -- compared count as clean
 create or replace view perplexity_clean as
@@ -13,15 +13,22 @@ with searched as (
 ),
 judged as (
     select documents.*, leaked.document is null as clean
-    from evaluation_slices as documents
+    from evaluation_documents as documents
     inner join searched using (evaluation, run, set)
     left join leaked_documents as leaked
         on leaked.run = documents.run and leaked.set = searched.held_out and leaked.document = documents.document
 ),
+slices as (
+    select *, 'source' as slice from judged
+    union all by name
+    select * replace (source || '/' || domain as source), 'domain' as slice from judged where domain <> source
+    union all by name
+    select * replace ('all' as source, 'all' as lang), 'all' as slice from judged
+),
 halves as (
-    select *, 'all' as half from judged
+    select *, 'all' as half from slices
     union all
-    select *, 'clean' as half from judged where clean
+    select *, 'clean' as half from slices where clean
 ),
 sums as (
     select

@@ -26,7 +26,11 @@ CACHED = 32
 
 def logits(x_NW: Tensor, head_VW: Tensor, cap: float | None) -> Tensor:
     """Compute the float32 logits of each token; `cap` bends them smoothly into (-cap, cap) (Gemma 2, section 2)."""
-    logits_NV = (x_NW @ head_VW.to(x_NW.dtype).mT).float()
+    return capped((x_NW @ head_VW.to(x_NW.dtype).mT).float(), cap)
+
+
+def capped(logits_NV: Tensor, cap: float | None) -> Tensor:
+    """Bend logits into (-cap, cap)."""
     return logits_NV if cap is None else cap * torch.tanh(logits_NV / cap)
 
 
