@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import flow, task
 
 from flows.record import record
-from flows.watch import run_name, watching
+from flows.watch import Workers, run_name, watching
 from lmpipe.dataset import Execution
 from lmpipe.recipe import load_recipe
 
@@ -24,7 +24,7 @@ def score_documents(recipe: Path, data: Path, run: Path, workers: int) -> Path:
 
 
 @flow(name="evaluate", flow_run_name=run_name)
-def evaluate(recipe: Path, data: Path, run: Path, workers: int = 1) -> Path:
+def evaluate(recipe: Path, data: Path, run: Path, workers: Workers = 1) -> Path:
     """Score the held-out split with a run's last checkpoint; perplexity itself is a view over the rows.
 
     Args:

@@ -18,8 +18,8 @@ from prefect.runtime import flow_run
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
-from flows.train import train
-from flows.watch import run_name
+from flows.train import Where, train_where
+from flows.watch import Workers, run_name
 from lmpipe import __version__, report, warehouse
 from lmpipe.dataset import made, open_dataset
 from lmpipe.errors import WarehouseError
@@ -97,7 +97,7 @@ def run_row(recipe: Path, name: str, started: datetime, status: str) -> warehous
 
 
 @flow(name="pipeline", flow_run_name=run_name, on_failure=[record_failure])
-def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
+def pipeline(recipe: Path, data: Path, workers: Workers = 2, where: Where = "here") -> Outcome:
     """From raw dumps to perplexities in DuckDB, and a report: the whole way of one recipe.
 
     Each step is a run of its own below this one: ingest, prepare, then train and evaluate for every
@@ -108,6 +108,7 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
         recipe: the recipe's TOML file
         data: the folder that holds all datasets, runs, the warehouse and the report
         workers: processes that work side by side in a stage
+        where: train in this run, or wait for a turn in the pool gpu
     """
     started = datetime.now(UTC)
     record_run(recipe, data, started, "running", [])
@@ -115,7 +116,7 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
     tokens = prepare(recipe, data, documents, workers)
     show_funnel(data)
     names = [training.name for training in load_recipe(recipe).train]
-    runs = [train(recipe, data, tokens, name) for name in names]
+    runs = [train_where(where, recipe, data, tokens, name) for name in names]
     scored = [evaluate(recipe, data, run) for run in runs]
     record_run(recipe, data, started, "completed", [*documents, tokens, *scored])
     check_warehouse(data)

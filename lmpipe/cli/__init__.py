@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, feeds, look, move, run, stages
+from lmpipe.cli import curate, dumps, feeds, look, move, operate, run, stages
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ dumps.add_to(app)
 feeds.add_to(app)
 curate.add_to(app)
 look.add_to(app)
+operate.add_to(app)
 
 
 def main() -> None:

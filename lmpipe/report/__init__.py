@@ -5,6 +5,15 @@ Everything is made from the published database alone: the same results.duckdb gi
 
 from lmpipe.report.charts import ladder_png, loss_curve_png
 from lmpipe.report.page import build_report
-from lmpipe.report.rows import funnel_rows, ladder_rows, perplexity_rows
+from lmpipe.report.rows import funnel_rows, ladder_rows, month_rows, perplexity_rows, worse_sentence
 
-__all__ = ["build_report", "funnel_rows", "ladder_png", "ladder_rows", "loss_curve_png", "perplexity_rows"]
+__all__ = [
+    "build_report",
+    "funnel_rows",
+    "ladder_png",
+    "ladder_rows",
+    "loss_curve_png",
+    "month_rows",
+    "perplexity_rows",
+    "worse_sentence",
+]

@@ -18,9 +18,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, unit_keys
 from lmpipe.storage import replacing
-from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
+from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards, cuts_of
 from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer, vocabulary
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,10 @@ def encode(chosen: Manifest, tokenizer: Manifest, data: Path, execution: Executi
     plan = Plan(stage="encode", name=chosen.name, version=VERSION, settings=settings, inputs=inputs)
     kind = token_type(settings["vocabulary"])
     units = [EncodeUnit(shard, path, end, kind) for shard in corpus_shards(chosen)]
-    return build(plan, data, encode_unit, units, execution)
+    decided = inputs_of(chosen, "decide")
+    read = [chosen, tokenizer, *(c for d in decided for c in inputs_of(d, "clean")), *cuts_of(chosen)]
+    keys = unit_keys(read, [(*unit.shard, path) for unit in units])
+    return build(plan, data, encode_unit, units, execution, keys=keys)
 
 
 def encode_unit(unit: EncodeUnit, output: UnitOutput) -> None:

@@ -64,6 +64,8 @@ class Run:
     """Reference of the tokens dataset: stage, name, fingerprint."""
     files: tuple[Shard, ...]
     """Everything under data/."""
+    start: dict[str, str] | None = None
+    """Run and checkpoint whose weights it begins with (start.py); None for fresh ones."""
 
     @property
     def reference(self) -> dict[str, Any]:
@@ -89,13 +91,18 @@ class Run:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Path) -> Path:
+def prepare_run(
+    tokens: Manifest, settings: TrainSettings, recipe: str, data: Path, start: dict[str, str] | None = None
+) -> Path:
     """Make (or find) the run directory DATA/runs/<recipe>-<train name>-<fingerprint8>/ and return it.
+
+    `start` names the run and checkpoint whose weights it begins with; start.py puts them into it.
 
     Raises TrainingError when nothing can be trained on `tokens` with these settings.
     """
     name = f"{recipe}-{settings.name}"
-    plan = Plan(stage="runs", name=name, version=VERSION, settings=settings_dict(settings), inputs=(tokens.reference,))
+    inputs = (tokens.reference,) if start is None else (tokens.reference, start)
+    plan = Plan(stage="runs", name=name, version=VERSION, settings=settings_dict(settings), inputs=inputs)
     files = tuple(s for s in tokens.shards if s.role in ROLES)
     check_tokens(tokens, files, settings)
     folder = plan.folder(data)
@@ -104,7 +111,8 @@ def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Pa
         with locked(folder):
             for file in files:
                 link(tokens.folder / file.path, folder / "data" / file.path)
-            write_json(folder / "run.json", description(plan, recipe, tokens, settings, files))
+            body = description(plan, recipe, tokens, settings, files)
+            write_json(folder / "run.json", body if start is None else body | {"start": start})
     return load_run(folder).folder
 
 
@@ -176,6 +184,16 @@ def link(source: Path, target: Path) -> None:
             os.link(source, temporary)
         if not temporary.exists():
             shutil.copyfile(source, temporary)
+
+
+def last_run(data: Path, name: str, tokens: Manifest) -> Path | None:
+    """Return the newest finished run of this name on other tokens, or None."""
+    finished = sorted((data / "runs").glob(f"{name}-*/result.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(finished):
+        run = load_run(path.parent)
+        if run.name == name and run.tokens != tokens.reference:
+            return run.folder
+    return None
 
 
 def load_run(folder: Path) -> Run:

@@ -24,6 +24,9 @@ LOADS = {
     "token_stats": "insert into token_stats by name select $dataset as dataset, * from read_parquet($paths)",
     "ladder_points": "insert into ladder_points by name select $dataset as dataset, * from read_parquet($paths)",
     "ladder_fits": "insert into ladder_fits by name select $dataset as dataset, * from read_parquet($paths)",
+    "document_dates": """
+        insert or replace into document_dates by name select $dataset as dataset, * from read_parquet($paths)
+    """,
     "evaluations": """
         insert into evaluation_documents by name
         select
