@@ -16,7 +16,7 @@ from lmpipe import warehouse
 @task(task_run_name="back the warehouse up")
 def back_up(data: Path, keep: int) -> Path:
     """Copy the database, check the copy, delete the oldest ones."""
-    copy: Path = warehouse.backup(data, keep)
+    copy: Path = warehouse.backup(data / "warehouse", keep)
     return copy
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from flows.record import record
+from flows.record import RECORDED, finish, record
 from flows.watch import Workers, run_name, watching
 from lmpipe.dataset import Execution
 from lmpipe.recipe import load_recipe
@@ -23,7 +23,7 @@ def score_documents(recipe: Path, data: Path, run: Path, workers: int) -> Path:
         return score(run, load_recipe(recipe).evaluate, data, Execution(workers=workers, progress=tell)).folder
 
 
-@flow(name="evaluate", flow_run_name=run_name)
+@flow(name="evaluate", flow_run_name=run_name, **RECORDED)
 def evaluate(recipe: Path, data: Path, run: Path, workers: Workers = 1) -> Path:
     """Score the held-out split with a run's last checkpoint; perplexity itself is a view over the rows.
 
@@ -35,6 +35,7 @@ def evaluate(recipe: Path, data: Path, run: Path, workers: Workers = 1) -> Path:
     """
     scored = score_documents(recipe, data, run, workers)
     record(data, [scored])
+    finish(recipe, data)
     return scored
 
 

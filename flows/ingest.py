@@ -11,7 +11,7 @@ from prefect import flow, task
 from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later, results
-from flows.record import record
+from flows.record import RECORDED, finish, record
 from flows.watch import Workers, run_name, watching
 from lmpipe.dataset import Execution
 from lmpipe.errors import RecipeError
@@ -77,7 +77,7 @@ def download(recipe: Path, data: Path, kinds: list[Kind]) -> list[Path]:
     return [path for paths in results(tasks) for path in paths]
 
 
-@flow(name="ingest", flow_run_name=run_name, task_runner=ONE_BY_ONE)
+@flow(name="ingest", flow_run_name=run_name, task_runner=ONE_BY_ONE, **RECORDED)
 def ingest(recipe: Path, data: Path, workers: Workers = 2, kinds: list[Kind] | None = None) -> list[Path]:
     """Read every source of the recipe: one task a source, units of a few seconds inside it.
 
@@ -100,6 +100,7 @@ def ingest(recipe: Path, data: Path, workers: Workers = 2, kinds: list[Kind] | N
         read.append(later(ingest_source, recipe, data, source.name, files, workers))
     folders = results(read)
     later(record, data, read).result()
+    finish(recipe, data)
     return folders
 
 

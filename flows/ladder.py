@@ -11,7 +11,7 @@ from prefect.artifacts import create_image_artifact, create_table_artifact
 
 from flows.ingest import ingest
 from flows.prepare import prepare
-from flows.record import record, record_training
+from flows.record import RECORDED, finish, record, record_training
 from flows.train import train_model
 from flows.watch import Workers, run_name
 from lmpipe import report, warehouse
@@ -60,7 +60,7 @@ def ladder_of(recipe: Path) -> LadderSettings:
     return found
 
 
-@flow(name="ladder", flow_run_name=run_name)
+@flow(name="ladder", flow_run_name=run_name, **RECORDED)
 def ladder(recipe: Path, data: Path, workers: Workers = 2) -> Path:
     """Train every size of the recipe's ladder for every budget, and fit the law that their losses follow.
 
@@ -84,5 +84,6 @@ def ladder(recipe: Path, data: Path, workers: Workers = 2) -> Path:
             runs.append(record_training(data, trunk))
     fitted = fit_law(recipe, data, runs)
     record(data, [fitted])
+    finish(recipe, data)
     show_ladder(data, load_recipe(recipe).name)
     return fitted

@@ -4,25 +4,19 @@ lmpipe run flows/recipes/demo.toml --data data/demo
 """
 
 import base64
-import os
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from prefect import Flow, State, flow, task
+from prefect import flow, task
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
-from prefect.client.schemas.objects import FlowRun
-from prefect.runtime import flow_run
 
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
+from flows.record import RECORDED, finish
 from flows.train import Where, train_where
 from flows.watch import Workers, run_name
-from lmpipe import __version__, report, warehouse
-from lmpipe.dataset import made, open_dataset
-from lmpipe.errors import WarehouseError
+from lmpipe import report, warehouse
 from lmpipe.recipe import load_recipe
 from lmpipe.train.run import load_run
 
@@ -56,47 +50,7 @@ def show_results(data: Path, runs: list[Path]) -> Path:
     return page
 
 
-@task(task_run_name="check the warehouse")
-def check_warehouse(data: Path) -> None:
-    """Ask the questions whose answer must be no row; fail with the rows that were found."""
-    bad = [(name, rows.to_pylist()) for name, rows in warehouse.checks(data / "warehouse") if rows.num_rows]
-    if bad:
-        raise WarehouseError(f"{data / 'warehouse'}: checks found rows that must not be: {bad}. Report them as a bug.")
-
-
-@task(task_run_name="record flow run as {status}")
-def record_run(recipe: Path, data: Path, started: datetime, status: str, folders: list[Path]) -> None:
-    """Enter this flow run, and the datasets that it made or found, into the warehouse."""
-    row = run_row(recipe, str(flow_run.get_id()), started, status)
-    warehouse.record_flow_run(data / "warehouse", row, [used_dataset(folder, started) for folder in folders])
-
-
-def record_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Enter a failed run with the sentence that ended it; Prefect calls this."""
-    recipe, data = (Path(flow_run.parameters[name]) for name in ("recipe", "data"))
-    assert flow_run.start_time is not None, "a failed run has started"
-    row = run_row(recipe, str(flow_run.id), flow_run.start_time, "failed")
-    warehouse.record_flow_run(data / "warehouse", replace(row, ended=datetime.now(UTC), error=state.message))
-
-
-def run_row(recipe: Path, name: str, started: datetime, status: str) -> warehouse.FlowRun:
-    """Lay out a flow run for the warehouse."""
-    settings = load_recipe(recipe)
-    return warehouse.FlowRun(
-        flow_run=name,
-        kind="pipeline",
-        flow="pipeline",
-        recipe=settings.name,
-        settings=asdict(settings),
-        status=status,
-        started=started,
-        ended=datetime.now(UTC) if status == "completed" else None,
-        host={"name": os.uname().nodename, "cores": os.cpu_count()},
-        version=__version__,
-    )
-
-
-@flow(name="pipeline", flow_run_name=run_name, on_failure=[record_failure])
+@flow(name="pipeline", flow_run_name=run_name, **RECORDED)
 def pipeline(recipe: Path, data: Path, workers: Workers = 2, where: Where = "here") -> Outcome:
     """From raw dumps to perplexities in DuckDB, and a report: the whole way of one recipe.
 
@@ -110,25 +64,12 @@ def pipeline(recipe: Path, data: Path, workers: Workers = 2, where: Where = "her
         workers: processes that work side by side in a stage
         where: train in this run, or wait for a turn in the pool gpu
     """
-    started = datetime.now(UTC)
-    record_run(recipe, data, started, "running", [])
     documents = ingest(recipe, data, workers)
     tokens = prepare(recipe, data, documents, workers)
     show_funnel(data)
     names = [training.name for training in load_recipe(recipe).train]
     runs = [train_where(where, recipe, data, tokens, name) for name in names]
-    scored = [evaluate(recipe, data, run) for run in runs]
-    record_run(recipe, data, started, "completed", [*documents, tokens, *scored])
-    check_warehouse(data)
+    for run in runs:
+        evaluate(recipe, data, run)
+    finish(recipe, data)
     return Outcome(show_results(data, runs), tokens, runs)
-
-
-def used_dataset(folder: Path, started: datetime) -> warehouse.UsedDataset:
-    """Say of a dataset whether this run made it or found it."""
-    manifest = open_dataset(folder)
-    times = made(manifest)
-    return warehouse.UsedDataset(
-        dataset=manifest.fingerprint,
-        seconds=times["finished"] - times["started"],
-        reused=times["finished"] < started.timestamp(),
-    )

@@ -11,7 +11,7 @@ from prefect import flow, task
 from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later, results
-from flows.record import record
+from flows.record import RECORDED, finish, record
 from flows.watch import Workers, run_name, watching
 from lmpipe.curate.clean import clean
 from lmpipe.curate.dates import dates
@@ -192,7 +192,7 @@ def pack_tokens(recipe: Path, data: Path, encoded: Path, workers: int, append_to
         return pack(open_dataset(encoded), data, wanted, settings.seed, execution).folder
 
 
-@flow(name="prepare", flow_run_name=run_name, task_runner=ONE_BY_ONE)
+@flow(name="prepare", flow_run_name=run_name, task_runner=ONE_BY_ONE, **RECORDED)
 def prepare(recipe: Path, data: Path, documents: list[Path], workers: Workers = 2, earlier: Path | None = None) -> Path:
     """Turn ingested documents into the token shards that a training reads.
 
@@ -235,6 +235,7 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: Workers = 
     made = [*cleaned, *decided, exact, *extra, duplicates, parted, *cleared, dated, learnt, encoded, packed]
     folders = results(made)
     later(record, data, made).result()
+    finish(recipe, data)
     return folders[-1]
 
 

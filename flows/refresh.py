@@ -14,6 +14,7 @@ from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.pipeline import Outcome, show_funnel, show_results
 from flows.prepare import prepare
+from flows.record import RECORDED, finish
 from flows.tidings import tell_of_worse
 from flows.train import Where, train_where
 from flows.watch import Workers, run_name
@@ -46,7 +47,7 @@ def show_months(data: Path) -> None:
     create_table_artifact(key="perplexity-by-month", table=rows, description="By the month of the documents")
 
 
-@flow(name="refresh", flow_run_name=run_name)
+@flow(name="refresh", flow_run_name=run_name, **RECORDED)
 def refresh(
     recipe: Path, data: Path, workers: Workers = 2, begin: Begin = "last", where: Where = "here", append: bool = True
 ) -> Outcome:
@@ -77,6 +78,7 @@ def refresh(
         evaluate(recipe, data, runs[-1])
         if last is not None:
             compare_with_last(data, runs[-1], last)
+    finish(recipe, data)
     show_months(data)
     return Outcome(show_results(data, runs), tokens, runs)
 

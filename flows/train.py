@@ -13,7 +13,7 @@ from prefect import flow, get_run_logger, task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 
-from flows.record import record_training
+from flows.record import RECORDED, finish, record_training
 from flows.tidings import tell_of_checkpoint
 from flows.watch import run_name, watching
 from lmpipe import launch
@@ -93,7 +93,7 @@ class Saved:
             tell_of_checkpoint(self.recipe, data, self.run, int(newest.removeprefix("step-")))
 
 
-@flow(name="train", flow_run_name=run_name)
+@flow(name="train", flow_run_name=run_name, **RECORDED)
 def train(recipe: Path, data: Path, tokens: Path, name: str, start: Path | None = None) -> Path:
     """Train one model of the recipe; a killed training goes on from its last checkpoint.
 
@@ -110,7 +110,9 @@ def train(recipe: Path, data: Path, tokens: Path, name: str, start: Path | None 
     (settings,) = [t for t in load_recipe(recipe).train if t.name == name]
     run = make_run(recipe, data, tokens, name, start)
     train_model(run, name, settings.steps, recipe)
-    return record_training(data, run)
+    record_training(data, run)
+    finish(recipe, data)
+    return run
 
 
 def train_where(where: Where, recipe: Path, data: Path, tokens: Path, name: str, start: Path | None = None) -> Path:

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from lmpipe.cli import curate, dumps, feeds, look, move, operate, run, stages
+from lmpipe.cli import curate, dumps, feeds, look, move, operate, run, stages, warehouse
 from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ feeds.add_to(app)
 curate.add_to(app)
 look.add_to(app)
 operate.add_to(app)
+warehouse.add_to(app)
 
 
 def main() -> None:

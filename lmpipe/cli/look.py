@@ -1,4 +1,4 @@
-"""Commands to look at what is there: sql, show, report, doctor."""
+"""Commands to look at what is there: show, batch, report, doctor."""
 
 import json
 from pathlib import Path
@@ -8,48 +8,13 @@ import typer
 
 from lmpipe.cli.options import DATA, Data
 
-ParameterOption = Annotated[list[str] | None, typer.Option("--set", help="A query's parameter, as name=value.")]
-QueryOption = Annotated[str | None, typer.Option("--query", help="Run a saved query instead of SQL.")]
 OutOption = Annotated[Path | None, typer.Option(help="Where to write the page; DATA/report.html otherwise.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (sql, show, batch, report, doctor):
+    for command in (show, batch, report, doctor):
         app.command()(command)
-
-
-def sql(
-    statement: Annotated[str | None, typer.Argument(help="One SELECT.", show_default=False)] = None,
-    data: Data = DATA,
-    query: QueryOption = None,
-    parameters: ParameterOption = None,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
-) -> None:
-    """Ask the results in SQL (read-only); without a statement, list tables and saved queries.
-
-    Needs a warehouse: run a recipe first.
-
-    Example: lmpipe sql "SELECT source, name, bits_per_byte FROM perplexity" --data data/demo
-    """
-    import sys
-
-    from lmpipe import warehouse
-    from lmpipe.cli.tables import print_rows, print_table
-
-    folder = data / "warehouse"
-    named = dict(parameter.partition("=")[::2] for parameter in parameters or [])
-    if query is None and statement is None:
-        print_table("Tables and views", warehouse.query(folder, "select name from (show tables) order by all"))
-        print_rows("Saved queries", [{"name": q.name, "question": q.question} for q in warehouse.saved_queries()])
-        return
-    table = warehouse.query(folder, statement, named) if statement else warehouse.run_query(folder, str(query), named)
-    if csv:
-        from pyarrow.csv import write_csv
-
-        write_csv(table, sys.stdout.buffer)
-    else:
-        print_table(f"{table.num_rows} rows", table)
 
 
 def show(path: Annotated[Path, typer.Argument(help="A dataset's or run's folder.", show_default=False)]) -> None:

@@ -7,33 +7,56 @@ warehouse/; this package is the only one that opens the files.
 """
 
 from lmpipe.warehouse.door import PRIVATE, PUBLISHED, write
-from lmpipe.warehouse.read import SavedQuery, checks, query, query_file, run_query, saved_queries, saved_sql
+from lmpipe.warehouse.flow_runs import (
+    FlowRun,
+    FlowTask,
+    UsedDataset,
+    UsedTraining,
+    code_sha256,
+    record_flow_run,
+    record_tasks,
+    record_used,
+)
+from lmpipe.warehouse.keep import Rebuilt, backup, backups, rebuild, restore, verify
+from lmpipe.warehouse.read import checks, query, query_file, run_query
 from lmpipe.warehouse.record import (
     Benchmark,
-    FlowRun,
-    UsedDataset,
     record_benchmarks,
     record_dataset,
-    record_flow_run,
+    record_datasets,
     record_training,
 )
+from lmpipe.warehouse.saved import SavedQuery, saved_queries, saved_query, saved_sql
 
 __all__ = [
     "PRIVATE",
     "PUBLISHED",
     "Benchmark",
     "FlowRun",
+    "FlowTask",
+    "Rebuilt",
     "SavedQuery",
     "UsedDataset",
+    "UsedTraining",
+    "backup",
+    "backups",
     "checks",
+    "code_sha256",
     "query",
     "query_file",
+    "rebuild",
     "record_benchmarks",
     "record_dataset",
+    "record_datasets",
     "record_flow_run",
+    "record_tasks",
     "record_training",
+    "record_used",
+    "restore",
     "run_query",
     "saved_queries",
+    "saved_query",
     "saved_sql",
+    "verify",
     "write",
 ]

@@ -35,7 +35,7 @@ NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
 }
 """Without it a missing extension is a download of seconds that fails later and less clearly."""
 
-DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException)
+DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 """What DuckDB raises for a file that is locked, cut or corrupt."""
 
 POLL_SECONDS = 0.01
@@ -102,7 +102,7 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     except DAMAGE as error:
         raise WarehouseError(
             f"{path}: cannot be read or written: {error}. If another program holds it, close that program and open"
-            f" {PUBLISHED} with it instead; if the file is damaged, move it away and copy {PUBLISHED} to its name."
+            f" {PUBLISHED} with it instead; if the file is damaged: lmpipe warehouse restore --data {path.parent.parent}"
         ) from error
     finally:
         con.close()

@@ -55,45 +55,8 @@ RESULTS = ("steps", "tokens", "parameters", "wall_seconds", "device", "threads")
 
 Existing = Literal["", "or ignore", "or replace"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsedDataset:
-    """A dataset as a flow run met it."""
-
-    dataset: str
-    """Fingerprint."""
-    seconds: float
-    """Wall time its stage took in this flow run."""
-    reused: bool
-    """It was already made."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlowRun:
-    """One run of a flow, at its start (no end yet) or at its end."""
-
-    flow_run: str
-    """Prefect's id of the run."""
-    kind: str
-    """What the flow is for: ingest, prepare, train, evaluate, pipeline, ..."""
-    flow: str
-    """Its name in Prefect."""
-    recipe: str
-    """Name of the recipe."""
-    settings: Mapping[str, Any]
-    """The whole recipe."""
-    status: str
-    """running, completed, failed, cancelled or crashed."""
-    started: datetime
-    """With time zone."""
-    ended: datetime | None = None
-    """With time zone; None while it runs."""
-    host: Mapping[str, Any]
-    """Name, CPU, memory, accelerator."""
-    version: str
-    """Of lmpipe."""
-    error: str | None = None
-    """The sentence of the error that ended it."""
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows by table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,18 +78,27 @@ def record_dataset(folder: Path, dataset: Path) -> bool:
 
     Raises DatasetError when `dataset` is not committed or damaged.
     """
-    manifest = open_dataset(dataset)
-    row = dataset_row(manifest)
-    with write(folder, f"recording dataset {manifest.stage}/{manifest.name}") as con:
-        known = con.execute("select 1 from datasets where dataset = $1", [manifest.fingerprint]).fetchall()
-        if not known:
-            key = {"dataset": manifest.fingerprint}
-            insert(con, "datasets", [row])
-            insert(con, "dataset_inputs", [key | input_columns(item) for item in manifest.inputs], "or ignore")
-            insert(con, "shards", [key | asdict(shard) for shard in manifest.shards])
-            insert(con, "counts", [key | {"key": name, "number": number} for name, number in manifest.counts.items()])
-            load_rows(con, manifest)
-    return not known
+    return record_datasets(folder, [dataset]) == 1
+
+
+def record_datasets(folder: Path, datasets: Sequence[Path]) -> int:
+    """Record committed datasets in one transaction; return how many were not recorded before."""
+    manifests = [open_dataset(dataset) for dataset in datasets]
+    with write(folder, f"recording {len(manifests)} datasets") as con:
+        return sum(insert_dataset(con, manifest) for manifest in manifests)
+
+
+def insert_dataset(con: duckdb.DuckDBPyConnection, manifest: Manifest) -> bool:
+    """Insert the rows of one dataset, unless they are there."""
+    if con.execute("select 1 from datasets where dataset = $1", [manifest.fingerprint]).fetchall():
+        return False
+    key = {"dataset": manifest.fingerprint}
+    insert(con, "datasets", [dataset_row(manifest)])
+    insert(con, "dataset_inputs", [key | input_columns(item) for item in manifest.inputs], "or ignore")
+    insert(con, "shards", [key | asdict(shard) for shard in manifest.shards])
+    insert(con, "counts", [key | {"key": name, "number": number} for name, number in manifest.counts.items()])
+    load_rows(con, manifest)
+    return True
 
 
 def dataset_row(manifest: Manifest) -> dict[str, Any]:
@@ -172,15 +144,28 @@ def record_training(folder: Path, run: Path) -> None:
     A run that is not finished is recorded as far as it got. Raises WarehouseError when `run` is no
     run directory or one of its files cannot be read.
     """
+    rows = training_rows(run)
+    with write(folder, f"recording run {run.name}") as con:
+        insert_training(con, rows)
+
+
+def training_rows(run: Path) -> Rows:
+    """Lay out a run directory as rows by table."""
     training = training_row(run)
     fingerprint = training["run"]
-    metrics = metric_rows(run, fingerprint)
-    files = checkpoint_rows(run, fingerprint)
-    with write(folder, f"recording run {training['name']}") as con:
-        con.execute("delete from training_metrics where run = $1", [fingerprint])
-        insert(con, "trainings", [training], "or replace")
-        insert(con, "training_metrics", metrics)
-        insert(con, "checkpoints", files, "or replace")
+    return {
+        "trainings": [training],
+        "training_metrics": metric_rows(run, fingerprint),
+        "checkpoints": checkpoint_rows(run, fingerprint),
+    }
+
+
+def insert_training(con: duckdb.DuckDBPyConnection, rows: Rows) -> None:
+    """Insert the rows of one run in place of what was there."""
+    con.execute("delete from training_metrics where run = $1", [rows["trainings"][0]["run"]])
+    insert(con, "trainings", rows["trainings"], "or replace")
+    insert(con, "training_metrics", rows["training_metrics"])
+    insert(con, "checkpoints", rows["checkpoints"], "or replace")
 
 
 def training_row(run: Path) -> dict[str, Any]:
@@ -228,20 +213,6 @@ def checkpoint_rows(run: Path, fingerprint: str) -> list[dict[str, Any]]:
         sums[path.name] = file_sha256(path)
         rows += [{"run": fingerprint, "step": step, "file": name, "sha256": value} for name, value in sums.items()]
     return rows
-
-
-def record_flow_run(folder: Path, flow_run: FlowRun, datasets: Sequence[UsedDataset] = ()) -> None:
-    """Record a flow run, and the datasets it made or found; what was recorded at its start is replaced."""
-    row = asdict(flow_run) | {
-        "settings": to_json(flow_run.settings),
-        "host": to_json(flow_run.host),
-        "started": utc(flow_run.started),
-        "ended": utc(flow_run.ended) if flow_run.ended else None,
-    }
-    links = [{"flow_run": flow_run.flow_run, **asdict(used)} for used in datasets]
-    with write(folder, f"recording flow run {flow_run.flow_run}") as con:
-        insert(con, "flow_runs", [row], "or replace")
-        insert(con, "flow_run_datasets", links, "or replace")
 
 
 def record_benchmarks(folder: Path, rows: Iterable[Benchmark]) -> None:

@@ -134,6 +134,20 @@ def test_second_run_does_no_work(recipe: Path, outcome: Outcome, data: Path, cap
     assert reused == [{"all_reused": True}]
 
 
+def test_a_flow_and_those_below_it_are_recorded_as_one(outcome: Outcome, data: Path) -> None:
+    runs = ask(data, "select flow, status, attempts, length(code) as code from flow_runs order by started limit 1")
+    assert runs == [{"flow": "pipeline", "status": "completed", "attempts": 1, "code": 64}]
+    tasks = ask(
+        data,
+        "select flow, name, attempts from flow_tasks where flow_run = (select min_by(flow_run, started) from flow_runs)",
+    )
+    assert {"ingest", "prepare", "train", "evaluate", "pipeline"} == {str(row["flow"]) for row in tasks}
+    assert [row["name"] for row in tasks].count("check the warehouse") == 1
+    assert {row["attempts"] for row in tasks} == {1}
+    made = ask(data, "select bool_or(reused) as reused, count(*) as runs from flow_run_trainings group by flow_run")
+    assert {"reused": False, "runs": 2} in made
+
+
 def test_failed_run_is_recorded_with_its_sentence(recipe: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text(RECIPE.replace("notes.txt", "missing.txt"))
@@ -142,6 +156,12 @@ def test_failed_run_is_recorded_with_its_sentence(recipe: Path, tmp_path: Path) 
     rows = ask(tmp_path / "data", "select status, error from flow_runs")
     assert [row["status"] for row in rows] == ["failed"]
     assert "missing.txt: no such file" in str(rows[0]["error"])
+    failures = warehouse.run_query(tmp_path / "data/warehouse", "failures").to_pylist()
+    assert [(row["flow"], row["what"], row["attempts"]) for row in failures] == [
+        ("pipeline", "the flow", 1),
+        ("ingest", "read source notes", 1),
+    ]
+    assert all("missing.txt: no such file" in row["error"] for row in failures)
 
 
 def test_a_guard_ends_the_flow_with_its_own_sentence(tmp_path: Path) -> None:

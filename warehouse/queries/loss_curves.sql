@@ -1,5 +1,7 @@
--- question: How did the loss of the last evaluated runs fall? (runs: how many; points: of each curve at most)
+-- question: How did the loss of the last evaluated runs fall?
 -- grain: one row per run, split and step shown; a curve keeps its last step
+-- param: runs = 6: how many
+-- param: points = 200: of each curve at most
 with evaluated as (
     select run, max(finished) as finished
     from evaluations
@@ -11,7 +13,7 @@ chosen as (
     from trainings
     left join evaluated using (run)
     order by finished desc nulls last, name, run
-    limit $runs
+    limit $runs::bigint
 ),
 numbered as (
     select
@@ -25,7 +27,7 @@ numbered as (
 final as (
     select run, name, split, step, loss
     from numbered
-    where line % ((lines + $points - 1) // $points) = 0
+    where line % ((lines + $points::bigint - 1) // $points::bigint) = 0
 )
 select * from final
 order by name, run, split, step;

@@ -1,5 +1,7 @@
--- question: How did the loss of one run fall? (run: its fingerprint; points: of each curve at most)
+-- question: How did the loss of one run fall?
 -- grain: one row per split and step shown; a curve keeps its last step
+-- param: run: its fingerprint
+-- param: points = 200: of each curve at most
 with numbered as (
     select
         *,
@@ -10,5 +12,5 @@ with numbered as (
 )
 select name, split, step, loss
 from numbered
-where line % ((lines + $points - 1) // $points) = 0
+where line % ((lines + $points::bigint - 1) // $points::bigint) = 0
 order by split, step;

@@ -1,5 +1,6 @@
--- question: Which datasets, files and checksums made this perplexity? (id: an evaluation or run, or its first digits)
+-- question: Which datasets, files and checksums made this perplexity?
 -- grain: one row per run, dataset and raw file upstream; id of a file is its sha256
+-- param: id: fingerprint of an evaluation or a run, or its first digits
 with starts as (
     select evaluation as start from evaluations
     union
