@@ -83,7 +83,7 @@ def start_server(home: Path, settings: ServerSettings, tell: Callable[[str], Non
         if settings.database is not None:
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = checked_database(settings.database)
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", settings.host, "--port", str(port)]
-        pid = processes.start(file, command, environment, home / "server.log").pid
+        pid = processes.start(file, command, environment, home / "server.log")
         tell(f"server    starting on {settings.host}:{port} (process {pid})")
     environment = part_environment(home)
     wait_until_healthy(lambda: processes.find(file) is not None, environment["PREFECT_API_URL"], home)
@@ -147,7 +147,7 @@ def start_workers(home: Path, environment: dict[str, str], tell: Callable[[str],
     from flows import pools  # imports Prefect, 2 s, once the server is up
 
     pools.make_pools(POOLS)
-    for name in pools.close_dead_runs(living_runs(home)):
+    for name in pools.close_dead_runs(living_runs(home), map(worker_name, POOLS)):
         tell(f"closed    {name}: its process is gone; the next run goes on from what is finished")
     for pool in POOLS:
         file = home / f"up/worker-{pool}.json"
@@ -230,7 +230,7 @@ def close_runs(home: Path) -> None:
     client_environment(part_environment(home))
     from flows import pools
 
-    pools.close_dead_runs(living_runs(home))
+    pools.close_dead_runs(living_runs(home), map(worker_name, POOLS))
 
 
 def join(data: Path) -> None:

@@ -1,7 +1,6 @@
 """Work pools, workers and runs as the server knows them."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -48,13 +47,17 @@ def wait_for_worker(pool: str, name: str, process: Callable[[], int | None]) -> 
     return False
 
 
-def close_dead_runs(living: Iterable[str]) -> list[str]:
-    """Mark the runs of this machine's workers that have no process any more as crashed; return their names.
+def close_dead_runs(living: Iterable[str], mine: Iterable[str]) -> list[str]:
+    """Mark runs that have no process any more as crashed; return their names.
 
     Prefect itself leaves them running for ever when worker and run end together, as at a power cut (its #16746).
+    `living` are the runs that have a process here, `mine` the workers of this machine. A run does not say where it
+    runs: with workers elsewhere nothing is closed here, and the automation for zombies does it after a while.
     """
     known = set(living)
     with get_client(sync_client=True) as client:
+        if others_work(client, set(mine)):
+            return []
         candidates = [run for run in open_runs(client) if str(run.id) not in known]
         dead, closed = [run for run in candidates if lost(run)], list[FlowRun]()
         while dead:
@@ -66,6 +69,13 @@ def close_dead_runs(living: Iterable[str]) -> list[str]:
     return [run.name for run in closed]
 
 
+def others_work(client: SyncPrefectClient, mine: set[str]) -> bool:
+    """Say whether a worker of another machine polls our pools."""
+    pools = [pool.name for pool in client.read_work_pools()]
+    workers = [worker for pool in pools for worker in client.read_workers_for_work_pool(pool)]
+    return any(worker.name not in mine and worker.status == "ONLINE" for worker in workers)
+
+
 def open_runs(client: SyncPrefectClient) -> list[FlowRun]:
     """List the runs that should have a process."""
     states = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(OPEN)))
@@ -73,10 +83,10 @@ def open_runs(client: SyncPrefectClient) -> list[FlowRun]:
 
 
 def lost(run: FlowRun) -> bool:
-    """Say whether a run without process was started on this machine, or is waiting for its process for too long."""
+    """Say whether a run without process had one, or is waiting for it for too long."""
     assert run.state is not None, "runs are asked for by their state"
     if run.infrastructure_pid is not None:
-        return run.infrastructure_pid.split(":")[0] == os.uname().nodename
+        return True
     waiting = run.state.type == StateType.PENDING and run.work_pool_name is not None
     return waiting and datetime.now(UTC) - run.state.timestamp > timedelta(minutes=PENDING_MINUTES)
 

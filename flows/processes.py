@@ -22,25 +22,32 @@ MARK = "LMPIPE_UP"
 POLL_SECONDS = 0.1
 """Between two looks whether processes are gone."""
 
-LISTENING_TO_SIGNALS = """
+DETACHED = """
 import os, signal, sys
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+pid = os.fork()
+if pid:
+    print(pid)
+    sys.exit()
+os.setsid()
+os.dup2(log, 1)
+os.dup2(log, 2)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
+os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Undoes what a shell's & does: its jobs ignore SIGINT, children inherit that, and a Prefect worker, whose SIGTERM
-handler sends itself SIGINT, could then not be stopped."""
+"""Becomes a child of nobody, so that who starts it need not wait for it, and undoes what a shell's & does: its jobs
+ignore SIGINT, children inherit that, and a Prefect worker, whose SIGTERM handler sends itself SIGINT, could then not
+be stopped."""
 
 
-def start(file: Path, command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a part in a session of its own, its output in `log`, and write `file` by which it is found again."""
-    listening = [sys.executable, "-I", "-S", "-c", LISTENING_TO_SIGNALS, *command]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            listening, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    write_json(file, {"pid": process.pid, "started": start_time(process.pid)})
-    return process
+def start(file: Path, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+    """Start a part in a session of its own, its output in `log`; write `file`, by which it is found again."""
+    detached = [sys.executable, "-I", "-S", "-c", DETACHED, str(log), *command]
+    with Path(os.devnull).open("rb") as nothing:
+        pid = int(subprocess.check_output(detached, env=environment, stdin=nothing))
+    write_json(file, {"pid": pid, "started": start_time(pid)})
+    return pid
 
 
 def find(file: Path) -> int | None:

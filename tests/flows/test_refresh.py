@@ -116,8 +116,7 @@ def test_only_new_and_changed_entries_are_read(days: Days) -> None:
 def test_tokens_of_the_second_day_stand_behind_those_of_the_first(days: Days) -> None:
     old, new = open_dataset(days.first.tokens), open_dataset(days.second.tokens)
     assert old.reference in new.inputs
-    packed = new.counts["documents.train"] - old.counts["documents.train"]
-    assert 0 < packed <= 26
+    assert 0 < new.counts["documents.train"] <= 26  # linked shards are not counted again
 
 
 def test_a_changed_entry_of_training_is_packed_in_its_new_version_too(days: Days) -> None:
