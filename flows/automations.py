@@ -97,9 +97,13 @@ def resources(pattern: str) -> ResourceSpecification:
 def failures() -> EventTrigger:
     """Fire for each deployed run that fails; the runs below it fail with it and are not told of again."""
     deployed = {"prefect.resource.role": "deployment", "prefect.resource.id": "prefect.deployment.*"}
+    no_mail = {
+        "prefect.resource.role": "flow",
+        "prefect.resource.name": "!mail",
+    }  # else its failure is mailed, for ever
     return EventTrigger(
         match=resources("prefect.flow-run.*"),
-        match_related=ResourceSpecification.model_validate(deployed),
+        match_related=[ResourceSpecification.model_validate(labels) for labels in (deployed, no_mail)],
         expect=ENDED_BADLY,
         for_each={"prefect.resource.id"},
         threshold=1,

@@ -35,6 +35,10 @@ WORKER_GRACE, RUN_GRACE, SERVER_GRACE = 45.0, 30.0, 15.0
 LOOK_SECONDS = 10.0
 """Between two looks at the parts, with --stay."""
 
+KEPT_BACK = ("PREFECT_API_KEY", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "LMPIPE_SMTP", "LMPIPE_WEBHOOK")
+"""Variables that parts do not inherit: a key would win over the password, and fail; the others are secrets that only
+the server needs, as a variable of its own or as blocks."""
+
 RETENTION_SECONDS = 30 * 86_400
 """How long Prefect keeps runs and logs: 19 kB a task run for ever is how its database grows; results are ours."""
 
@@ -109,7 +113,7 @@ def checked_database(url: str) -> str:
 def part_environment(home: Path) -> dict[str, str]:
     """Lay out the environment of all parts: one server, one password, no telemetry, no server by accident."""
     password = read_or_make_password(home / "auth")
-    inherited = {key: value for key, value in os.environ.items() if key != "PREFECT_API_KEY"}  # it would win, and fail
+    inherited = {key: value for key, value in os.environ.items() if key not in KEPT_BACK}
     return inherited | QUIET | {
         processes.MARK: str(home),
         "PREFECT_HOME": str(home),
@@ -176,11 +180,13 @@ def living_runs(home: Path) -> set[str]:
 
 
 def stay(data: Path, settings: ServerSettings, tell: Callable[[str], None]) -> None:
-    """Look after the parts until SIGTERM or SIGINT, then stop them: one service for systemd."""
+    """Look after the parts until SIGTERM or SIGINT, then stop them: one service for systemd. `down` ends it too."""
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda signum, frame: stopped.set())
     while not stopped.wait(LOOK_SECONDS):
+        if not (home_of(data) / "up/url").exists():
+            return
         if not healthy(data):
             tell("a part is down")
             up(data, settings, tell)
@@ -211,7 +217,7 @@ def down(data: Path, tell: Callable[[str], None]) -> None:
             close_runs(home)
         processes.end(lambda: processes.marked(home), SERVER_GRACE)
         tell("server    stopped")
-        for file in (server, *workers):
+        for file in (server, *workers, home / "up/url"):
             file.unlink(missing_ok=True)
 
 

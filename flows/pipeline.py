@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prefect import flow, task
-from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 
 from flows.evaluate import evaluate
 from flows.ingest import ingest
@@ -45,6 +50,8 @@ def show_results(data: Path, runs: list[Path]) -> Path:
         picture = base64.b64encode(report.loss_curve_png(results, load_run(run).fingerprint)).decode()
         key = f"loss-{load_run(run).name}"
         create_image_artifact(f"data:image/png;base64,{picture}", key=key, description=f"Loss of {run.name}")
+        if samples := report.samples_markdown(run):
+            create_markdown_artifact(samples, key=f"samples-{load_run(run).name}", description=f"Written by {run.name}")
     page = report.build_report(results, data / "report.html")
     create_link_artifact(page.resolve().as_uri(), link_text="report.html", key="report")
     return page

@@ -15,6 +15,7 @@ from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode=None,  # boxes and colours would take half of the time of --help
     add_completion=False,
     pretty_exceptions_enable=False,
     help="From raw public text to perplexities that can be traced to their bytes.",

@@ -6,6 +6,7 @@ Everything is made from the published database alone: the same results.duckdb gi
 from lmpipe.report.charts import ladder_png, loss_curve_png
 from lmpipe.report.page import build_report
 from lmpipe.report.rows import funnel_rows, ladder_rows, month_rows, perplexity_rows, worse_sentence
+from lmpipe.report.samples import samples_markdown
 
 __all__ = [
     "build_report",
@@ -15,5 +16,6 @@ __all__ = [
     "loss_curve_png",
     "month_rows",
     "perplexity_rows",
+    "samples_markdown",
     "worse_sentence",
 ]
