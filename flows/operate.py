@@ -244,8 +244,14 @@ def join(data: Path) -> None:
 
     Raises LmpipeError where neither is there.
     """
-    home = home_of(data)
-    if processes.find(home / "up/server.json") is not None:
-        client_environment(part_environment(home))
-    elif "PREFECT_API_URL" not in os.environ:
+    if not join_if_up(data) and "PREFECT_API_URL" not in os.environ:
         raise LmpipeError(f"no server is up for {data}. Start it with: lmpipe up --data {data}")
+
+
+def join_if_up(data: Path) -> bool:
+    """The same where an operation is up; two servers on one SQLite database would both make its scheduled runs."""
+    home = home_of(data)
+    there = processes.find(home / "up/server.json") is not None
+    if there:
+        client_environment(part_environment(home))
+    return there

@@ -1,10 +1,11 @@
 """`lmpipe up`, `down` and `deploy`: what runs all the time, and what it runs on a schedule."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from lmpipe.cli.options import DATA, Data, Recipe
+from lmpipe.cli.options import DATA, Data, Recipe, Workers
+from lmpipe.cli.run import KeepOption, ServerOption, VerboseOption, set_up
 
 HostOption = Annotated[str, typer.Option(help="Address that the server listens on.")]
 PortOption = Annotated[int, typer.Option(help="Its port; 0 for any free one.")]
@@ -21,7 +22,7 @@ StayOption = Annotated[bool, typer.Option("--stay", help="Stay and start again w
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    for command in (up, down, deploy):
+    for command in (up, down, deploy, refresh):
         app.command()(command)
 
 
@@ -95,3 +96,35 @@ def deploy(
     for name in give(recipe, data, webhook, mail_to, smtp):
         print(name)
     print("Deployed; look at them with: prefect deployment ls")
+
+
+BeginOption = Annotated[
+    Literal["last", "afresh"], typer.Option(help="Go on from each model's last weights, or begin with fresh ones.")
+]
+AppendOption = Annotated[
+    bool, typer.Option(help="Put new tokens behind the old ones, or learn the tokenizer and pack all anew.")
+]
+
+
+def refresh(
+    recipe: Recipe,
+    data: Data = DATA,
+    workers: Workers = 2,
+    begin: BeginOption = "last",
+    append: AppendOption = True,
+    server: ServerOption = False,
+    keep: KeepOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Bring a corpus and its models up to date: only what is new or changed is fetched, read and encoded.
+
+    Needs what `lmpipe run` needs; the first time it does the same.
+
+    Example: lmpipe refresh recipe.toml --data data
+    """
+    url = set_up(recipe, data, server, keep, verbose)
+    from flows.refresh import refresh as flow
+    from lmpipe.cli.summary import print_summary
+
+    outcome = flow(recipe.resolve(), data.resolve(), workers, begin, "here", append)
+    print_summary(data, outcome, url if keep else None)

@@ -1,6 +1,7 @@
 """A real server and real workers: up, down, kill -9 of each part, a training that is cancelled, killed and resumed."""
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -53,7 +54,7 @@ class Operation:
     def __init__(self, folder: Path, hook: str) -> None:
         self.data, self.recipe = folder / "data", folder / "tiny.toml"
         self.home = self.data / ".prefect"
-        lines = [f"On the quay {' '.join(WORDS[n % 7 :: 1 + n % 5])} {n} and that was all." for n in range(120)]
+        lines = [f"On the quay {' '.join(random.Random(n).sample(WORDS, 30))} and that was all." for n in range(120)]
         (folder / "notes.txt").write_text("\n".join(lines))
         self.recipe.write_text(ENDLESS)
         self.lmpipe("up", "--port", "0")

@@ -1,16 +1,18 @@
 """What a person sees in Prefect's UI, in a real browser against a real server: artifacts, and why a run failed."""
 
+import os
+import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import httpx
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.settings import PREFECT_API_URL
 
-from flows.pipeline import pipeline
-from lmpipe.errors import InputError
+from flows.server import start_server
+from tests.conftest import ROOT
 from tests.flows.test_pipeline import RECIPE, WORDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium here")]
@@ -20,46 +22,54 @@ QUIET = [
     *("--disable-background-networking", "--disable-component-update", "--window-size=1500,1600"),
     "--virtual-time-budget=20000",
 ]
+SCRIPT = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
+"""In every document: text that would like to be a part of the page."""
 
 
-def page(path: str, folder: Path) -> str:
-    """Open a page of the UI and give what stands there; a picture of it is left in `folder`."""
-    url = f"{str(PREFECT_API_URL.value()).removesuffix('/api')}/v2{path}"
-    profile = f"--user-data-dir={folder / 'profile'}"
-    subprocess.run(["chromium", *QUIET, profile, f"--screenshot={folder / 'page.png'}", url], capture_output=True)
-    done = subprocess.run(["chromium", *QUIET, profile, "--dump-dom", url], capture_output=True, text=True, check=True)
-    return done.stdout
+class Ui(NamedTuple):
+    """A server, and a folder for what is run against it."""
 
+    api: str
+    folder: Path
 
-def newest(name: str) -> FlowRun:
-    with get_client(sync_client=True) as client:
-        runs = [run for run in client.read_flow_runs() if run.name == name]
-    return max(runs, key=lambda run: str(run.start_time))
+    def run(self, name: str, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a recipe with this server."""
+        (self.folder / f"{name}.toml").write_text(text.replace('name = "tiny"', f'name = "{name}"'))
+        command = [sys.executable, "-m", "lmpipe.cli", "run", f"{self.folder / name}.toml", "--workers", "1"]
+        command += ["--data", str(self.folder / name)]
+        environment = os.environ | {"PREFECT_API_URL": self.api}
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    def page(self, flow_run: str, tab: str) -> str:
+        """Open a tab of a flow run and give what stands there; a picture of it is left in the folder."""
+        body = {"flow_runs": {"name": {"any_": [flow_run]}}}
+        (found,) = httpx.post(f"{self.api}/flow_runs/filter", json=body, timeout=60).json()
+        url = f"{self.api.removesuffix('/api')}/v2/runs/flow-run/{found['id']}?tab={tab}"
+        chromium = ["chromium", *QUIET, f"--user-data-dir={self.folder / 'profile'}"]
+        picture = self.folder / f"{flow_run}-{tab}.png".replace(" ", "-")
+        subprocess.run([*chromium, f"--screenshot={picture}", url], capture_output=True, check=True)
+        done = subprocess.run([*chromium, "--dump-dom", url], capture_output=True, text=True, check=True)
+        return done.stdout
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished pipeline whose documents try to be a part of the page."""
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Ui:
     folder = tmp_path_factory.mktemp("ui")
-    script = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
-    lines = [f"{script} {' '.join(WORDS[n % 7 :: 1 + n % 5])} {n} and that was all {n * n}." for n in range(120)]
-    (folder / "notes.txt").write_text("\n".join(lines))
-    recipe = RECIPE.replace('"tiny"', '"seen"').replace("steps = 6", "steps = 6\nsample_every = 6")
-    (folder / "seen.toml").write_text(recipe)
-    pipeline(folder / "seen.toml", folder / "data", 1)
-    return folder
+    return Ui(start_server(folder / "server"), folder)
 
 
-def test_artifacts_of_a_run_show_funnel_perplexity_loss_samples_and_report(folder: Path, tmp_path: Path) -> None:
-    seen = page(f"/runs/flow-run/{newest('pipeline seen').id}?tab=Artifacts", tmp_path)
+def test_a_run_shows_funnel_perplexity_loss_samples_and_report(ui: Ui) -> None:
+    lines = [f"{SCRIPT} {' '.join(random.Random(n).sample(WORDS, 30))} and that was all." for n in range(120)]
+    (ui.folder / "notes.txt").write_text("\n".join(lines))
+    done = ui.run("seen", RECIPE.replace("steps = 6", "steps = 6\nsample_every = 6"))
+    assert done.returncode == 0, done.stderr
+    seen = ui.page("pipeline seen", "Artifacts")
     for key in ("funnel", "perplexity", "loss-seen-lstm", "loss-seen-transformer", "samples-seen-lstm", "report"):
         assert key in seen
     assert "<title>owned" not in seen
 
 
-def test_a_failed_run_shows_the_sentence_that_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "lost.toml").write_text(RECIPE.replace('name = "tiny"', 'name = "lost"'))
-    with pytest.raises(InputError):
-        pipeline(tmp_path / "lost.toml", tmp_path / "data", 1)
-    seen = page(f"/runs/flow-run/{newest('pipeline lost').id}", tmp_path)
-    assert "no such file. Expected a file or glob of files." in seen
+def test_a_failed_run_shows_the_sentence_that_says_what_to_do(ui: Ui) -> None:
+    done = ui.run("lost", RECIPE.replace("notes.txt", "missing.txt"))
+    assert done.returncode == 1
+    assert "missing.txt: no such file. Expected a file or glob of files." in ui.page("pipeline lost", "Logs")
