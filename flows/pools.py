@@ -13,7 +13,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Crashed
 from prefect.workers.process import ProcessWorker
 
-WORKER_SECONDS = 90.0
+WORKER_SECONDS = 240.0
 """A worker polls after some 6 s here; on a loaded machine later."""
 
 PENDING_MINUTES = 10

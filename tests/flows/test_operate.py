@@ -175,6 +175,16 @@ def test_a_failed_run_is_posted_with_the_sentence_that_says_what_to_do(operation
     wait(lambda: any("no source has a download table of kind feeds. Add one." in text for text in Hook.posted))
 
 
+def test_a_worse_perplexity_is_posted(operation: Operation) -> None:
+    code = (
+        "import sys; from pathlib import Path; from flows import operate; operate.join(Path(sys.argv[1]))\n"
+        "from flows.tidings import tell_of_worse\n"
+        "tell_of_worse(Path('runs/tiny-lstm-2'), 'tiny-lstm-2 is worse: \"+0.1\" bits per byte')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(operation.data)], cwd=ROOT, check=True)
+    wait(lambda: '{"text": "tiny-lstm-2 is worse: \\"+0.1\\" bits per byte"}' in Hook.posted, 60)
+
+
 def test_a_cancelled_training_saves_a_checkpoint_and_a_killed_flow_leaves_no_orphan(operation: Operation) -> None:
     run = operation.train()
     operation.api("POST", f"/flow_runs/{run}/set_state", state={"type": "CANCELLING"})

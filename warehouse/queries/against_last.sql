@@ -1,5 +1,7 @@
--- question: Is a run better or worse than the one before, on the documents that both scored? (run, last: fingerprints)
+-- question: Is a run better or worse than the one before, on the documents that both scored?
 -- grain: one row per source, and one 'all' row; none where the protocols differ in more than set and vocabulary
+-- param: run: its fingerprint
+-- param: last: that of the run before
 -- difference is in bits per byte, run minus last: above zero, the run is worse; the interval is that of
 -- paired_differences, which asks for equal sets; a corpus that grows has others each time
 with scored as (
