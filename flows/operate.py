@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
+
 from flows import processes
 from flows.server import QUIET, answers, free_port, wait_until_healthy
 from lmpipe.errors import LmpipeError
@@ -80,7 +82,10 @@ def start_server(home: Path, settings: ServerSettings, tell: Callable[[str], Non
     file, address = home / "up/server.json", home / "up/url"
     pid = processes.find(file)
     if pid is None:
-        port = free_port(settings.port)
+        # what listens is a child of the server's first process, and outlives it when that is killed
+        processes.end(lambda: processes.session(file, home), SERVER_GRACE)
+        # workers and runs that outlived the last server ask at its address
+        port = free_port(httpx.URL(address.read_text()).port or 0 if address.exists() else settings.port)
         with replacing(address) as temporary:
             temporary.write_text(f"http://{reachable(settings.host)}:{port}/api")
         environment = part_environment(home)
@@ -211,7 +216,7 @@ def down(data: Path, tell: Callable[[str], None]) -> None:
         server, workers = home / "up/server.json", [home / f"up/worker-{pool}.json" for pool in POOLS]
         processes.end(lambda: found(workers), WORKER_GRACE)
         tell("workers   stopped")
-        processes.end(lambda: set(processes.marked(home)) - tree(home, found([server])), RUN_GRACE)
+        processes.end(lambda: set(processes.marked(home)) - set(processes.session(server, home)), RUN_GRACE)
         tell("runs      stopped; trainings saved a checkpoint")
         if processes.find(server) is not None and answers((home / "up/url").read_text()):
             close_runs(home)
@@ -224,11 +229,6 @@ def down(data: Path, tell: Callable[[str], None]) -> None:
 def found(files: list[Path]) -> list[int]:
     """List the processes of parts that are there."""
     return [pid for file in files if (pid := processes.find(file)) is not None]
-
-
-def tree(home: Path, roots: list[int]) -> set[int]:
-    """List processes of ours that belong to the sessions of `roots`."""
-    return {pid for pid in processes.marked(home) if os.getsid(pid) in roots} | set(roots)
 
 
 def close_runs(home: Path) -> None:

@@ -19,7 +19,7 @@ from lmpipe.storage import write_json
 MARK = "LMPIPE_UP"
 """Variable in the environment of every process of ours; its value is the folder of its operation."""
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.2
 """Between two looks whether processes are gone."""
 
 DETACHED = """
@@ -58,6 +58,22 @@ def find(file: Path) -> int | None:
         return None
     pid: int = body["pid"]
     return pid if body["started"] is not None and start_time(pid) == body["started"] else None
+
+
+def session(file: Path, home: Path) -> list[int]:
+    """List the living processes of a part and of what stayed in its session, though the part itself was killed."""
+    if not file.exists():
+        return []
+    leader = json.loads(file.read_text(encoding="utf-8"))["pid"]
+    return [pid for pid in marked(home) if session_of(pid) == leader]
+
+
+def session_of(pid: int) -> int | None:
+    """Return the session of a process, or None where it has ended."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def start_time(pid: int) -> int | None:

@@ -4,6 +4,7 @@ Both are driven by the same callback that the library calls; artifacts are updat
 seconds only (each update costs the server some 15 ms).
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ Tell = Callable[..., None]
 @contextmanager
 def watching(title: str) -> Iterator[Tell]:
     """Show the progress of one piece of work; yields the function to tell it through."""
+    logging.getLogger("lmpipe").setLevel(logging.INFO)  # else its lines stay out of Prefect's log
     artifact = create_progress_artifact(progress=0.0, description=title)
     assert isinstance(artifact, UUID), "flows are synchronous"
     columns = (

@@ -95,9 +95,10 @@ class Operation:
         return str(self.api("GET", f"/flow_runs/{run}")["state"]["type"])
 
     def process(self, run: str) -> int:
-        """The first process of a flow run."""
+        """The process of a flow run, which has a session of its own."""
         mine = [p for p, e in processes.marked(self.home).items() if e.get("PREFECT__FLOW_RUN_ID") == run]
-        return min(mine)
+        (leader,) = [pid for pid in mine if processes.session_of(pid) == pid]
+        return leader
 
     def training(self) -> list[int]:
         """Processes that train."""
