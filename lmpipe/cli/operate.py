@@ -35,7 +35,7 @@ def up(
 ) -> None:
     """Start the Prefect server, a CPU worker and a GPU worker, or those of them that are down.
 
-    Telemetry is off; the password lies in DATA/.prefect/auth. Flow runs whose process is gone are closed.
+    Needs a free port. Telemetry is off; the password lies in DATA/.prefect/auth. Flow runs whose process is gone are closed.
 
     Example: lmpipe up --data data
     """
@@ -52,6 +52,8 @@ def up(
 
 def down(data: Data = DATA) -> None:
     """Stop workers, running flows (trainings save a checkpoint) and the server, whatever is left of them.
+
+    Needs nothing: where nothing runs there is nothing to do.
 
     Example: lmpipe down --data data
     """
@@ -82,7 +84,7 @@ def deploy(
 ) -> None:
     """Give the server of `lmpipe up` the schedules of prefect.yaml for a recipe, and the automations around them.
 
-    Again, after any change of prefect.yaml: what is there is replaced. Addresses are kept as secrets of the server.
+    Needs a server: lmpipe up. Again after any change of prefect.yaml: what is there is replaced. Addresses are kept as secrets of the server.
 
     Example: lmpipe deploy flows/recipes/demo.toml --data data --webhook https://hooks.example.org/1
     """

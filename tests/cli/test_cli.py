@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 COMMANDS = [
     "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "tokens",
     "train", "pack", "collect", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
+    "up", "down", "deploy", "refresh",
 ]  # fmt: skip
 
 RECIPE = """
