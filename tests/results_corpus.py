@@ -13,7 +13,12 @@ from lmpipe.storage import digest
 TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()
 SIZES = [("documents", COUNT), ("bytes", COUNT), ("words", COUNT)]
 SCHEMAS = {
-    "documents": pa.schema([("id", TEXT)]),
+    "documents": pa.schema(
+        [("id", TEXT), ("source", TEXT), ("origin", pa.struct([("file", TEXT), ("offset", COUNT), ("length", COUNT)]))]
+    ),
+    "documents-train": pa.schema(
+        [(c, TEXT) for c in ("id", "source", "lang")] + [(c, COUNT) for c in ("copy", "start", "length")]
+    ),
     "funnel": pa.schema([(c, TEXT) for c in ("source", "lang", "outcome", "reason", "split")] + SIZES),
     "token_stats": pa.schema([(c, TEXT) for c in ("split", "source", "lang")] + [*SIZES, ("tokens", COUNT)]),
     "evaluations": pa.schema(
@@ -38,6 +43,15 @@ TOKEN_STATS = [
     ("train", "news", "zh", 2, 200, 40, 300),
     ("test", "wiki", "en", 1, 100, 20, 25),
 ]
+TRAINED = [
+    ("wiki:0", "wiki", "en", 0, 0, 10),
+    ("wiki:1", "wiki", "en", 0, 10, 40),
+    ("wiki:1", "wiki", "en", 1, 50, 40),
+    ("wiki:2", "wiki", "en", 0, 90, 10),
+    ("news:0", "news", "zh", 0, 100, 100),
+    ("news:1", "news", "zh", 0, 200, 200),
+]
+"""id, source, lang, copy, start, length: the training tokens of TOKEN_STATS."""
 SCORES = [
     ("wiki:1", "wiki", "en", 10.0, 5, 4, 20),
     ("wiki:2", "wiki", "en", 30.0, 10, 8, 40),
@@ -62,19 +76,23 @@ def dataset(
     inputs: list[dict[str, Any]],
     roles: dict[str, list[Any]] | None = None,
     counts: dict[str, int] | None = None,
+    version: int = 1,
 ) -> Manifest:
     """Commit one dataset; rows of a role may be tuples in the order of its schema."""
     laid_out = {
         role: [row if isinstance(row, dict) else dict(zip(SCHEMAS[role].names, row, strict=True)) for row in rows]
         for role, rows in (roles or {}).items()
     }
-    plan = Plan(stage=stage, name=name, version=1, settings={"rows": digest(repr(laid_out))}, inputs=tuple(inputs))
+    plan = Plan(
+        stage=stage, name=name, version=version, settings={"rows": digest(repr(laid_out))}, inputs=tuple(inputs)
+    )
     return build(plan, data, work, [(laid_out, counts or {})], Execution())
 
 
-def ids(source: str, number: int) -> dict[str, list[tuple[str]]]:
-    """Make the documents of a source: nothing but ids."""
-    return {"documents": [(f"{source}:{i}",) for i in range(number)]}
+def ids(source: str, number: int) -> dict[str, list[dict[str, Any]]]:
+    """Make the documents of a source: nothing but ids and places of 90 bytes in its raw file."""
+    places = [{"file": f"{source}.raw", "offset": 100 * i, "length": 90} for i in range(number)]
+    return {"documents": [{"id": f"{source}:{i}", "source": source, "origin": p} for i, p in enumerate(places)]}
 
 
 def corpus(data: Path, wiki: str = "wiki") -> list[Manifest]:
@@ -90,7 +108,8 @@ def corpus(data: Path, wiki: str = "wiki") -> list[Manifest]:
     split = dataset(data, "split", "demo", [m.reference for m in cleaned], {"funnel": funnel})
     tokenizer = dataset(data, "tokenizer", "demo", [split.reference])
     stats = [(row[0], wiki if row[1] == "wiki" else row[1], *row[2:]) for row in TOKEN_STATS]
-    tokens = dataset(data, "tokens", "demo", [split.reference, tokenizer.reference], {"token_stats": stats})
+    parts = {"token_stats": stats, "documents-train": TRAINED}
+    tokens = dataset(data, "tokens", "demo", [split.reference, tokenizer.reference], parts)
     return [*made, *cleaned, split, tokenizer, tokens]
 
 
@@ -148,8 +167,7 @@ def fill(data: Path, wiki: str = "wiki") -> tuple[Path, dict[str, Any]]:
         warehouse.record_training(folder, directory)
         scores = [(d, wiki if s == "wiki" else s, lang, factor * n, *rest) for d, s, lang, n, *rest in SCORES]
         made.append(evaluation(data, runs[name], scores=scores))
-    for manifest in made:
-        warehouse.record_dataset(folder, manifest.folder)
+    warehouse.record_datasets(folder, [manifest.folder for manifest in made])
     return folder, {"runs": runs, "datasets": made}
 
 

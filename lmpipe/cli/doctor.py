@@ -109,5 +109,5 @@ def warehouse(data: Path) -> Finding:
     try:
         number = query(folder, "select count(*) from evaluations").to_pylist()[0]["count_star()"]
     except LmpipeError as error:
-        return Finding("warehouse", False, str(error), "delete results.duckdb and run any recipe again: it is a copy")
+        return Finding("warehouse", False, str(error), f"lmpipe warehouse restore --data {data}")
     return Finding("warehouse", True, f"{folder / PUBLISHED}, {number} evaluations")

@@ -216,7 +216,7 @@ def rebuild(data: Data = DATA, folders_only: FoldersOption = False) -> None:
     done = warehouse.rebuild(data / "warehouse", folders_only=folders_only)
     print_rows("Rows", [asdict(change) for change in done.tables])
     print(
-        f"kept: taken over from {done.old}" if done.old else "nothing was taken over: flow runs and benchmarks are lost"
+        f"kept rows are from {done.old}" if done.old else "no old database was read: flow runs and benchmarks are lost"
     )
     for problem in done.unreadable:
         print(f"left out: {problem}")

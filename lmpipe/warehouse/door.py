@@ -36,7 +36,7 @@ NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
 """Without it a missing extension is a download of seconds that fails later and less clearly."""
 
 DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
-"""What DuckDB raises for a file that is locked, cut or corrupt."""
+"""What DuckDB raises for a file that is locked, cut or corrupt; for a header's checksum it is a plain duckdb.Error."""
 
 POLL_SECONDS = 0.01
 """Between two tries for the lock; a transaction takes about 50 ms."""
@@ -99,13 +99,21 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute(f"attach {quoted(path)} as lm (type duckdb, storage_version 'v1.5.0')")
         con.execute("use lm")
         yield con
-    except DAMAGE as error:
+    except duckdb.Error as error:
+        if not damaged(error):
+            raise
         raise WarehouseError(
             f"{path}: cannot be read or written: {error}. If another program holds it, close that program and open"
-            f" {PUBLISHED} with it instead; if the file is damaged: lmpipe warehouse restore --data {path.parent.parent}"
+            f" {PUBLISHED} with it instead. If the file is damaged: lmpipe warehouse restore --data"
+            f" {path.parent.parent}"
         ) from error
     finally:
         con.close()
+
+
+def damaged(error: duckdb.Error) -> bool:
+    """Tell whether an error is about the file, not about the SQL."""
+    return isinstance(error, DAMAGE) or "Corrupt" in str(error)
 
 
 def quoted(path: Path) -> str:

@@ -1,15 +1,17 @@
 """Ask the published copy: read-only, cut off from files and network, stopped after a time.
 
-SQL from outside is code, so the connection is locked down before it runs: no file but the copy (and the Parquet files
-or folders that are named beforehand), no extension, no setting can be changed, one select at a time. Selects only: in DuckDB
-a file that may be read may be written too, by COPY or ATTACH. Memory is bounded by DuckDB's own count, which does not
-see everything: SQL from strangers needs a process of its own with a limit by the operating system.
+SQL from outside is code, so the connection is locked down before it runs: no file but the copy (and the
+Parquet files or folders that are named beforehand), no extension, no setting can be changed, one select
+at a time. Selects only: in DuckDB a file that may be read may be written too, by COPY or ATTACH. Memory
+is bounded by DuckDB's own count, which does not see everything: SQL from strangers needs a process of its
+own with a limit by the operating system.
 """
 
+import contextlib
 import logging
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from lmpipe.errors import WarehouseError
-from lmpipe.warehouse.door import DAMAGE, NO_EXTENSIONS, PUBLISHED, quoted
+from lmpipe.warehouse.door import NO_EXTENSIONS, PUBLISHED, damaged, quoted
 from lmpipe.warehouse.migrate import sql_files
 from lmpipe.warehouse.saved import SavedQuery, saved_query
 
@@ -39,7 +41,7 @@ def query(
     timeout: float = TIMEOUT,
     open_to: Sequence[Path] = (),
 ) -> pa.Table:
-    """Run one select on the published copy of the warehouse in `folder`; files and folders in `open_to` may be read by it.
+    """Run one select on the published copy of the warehouse in `folder`; it may read what is in `open_to` too.
 
     Raises WarehouseError when there is no database yet, for an error in the SQL, an attempt to write
     or to read another file, and when it runs for more than `timeout` seconds. KeyboardInterrupt ends the query.
@@ -56,6 +58,13 @@ def query_file(
     open_to: Sequence[Path] = (),
 ) -> pa.Table:
     """Do the same on a published copy that lies anywhere."""
+    with asking(results, timeout, open_to) as con:
+        return interruptible(con, sql, parameters)
+
+
+@contextlib.contextmanager
+def asking(results: Path, timeout: float, open_to: Sequence[Path] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a locked connection for at most `timeout` seconds; DuckDB's errors leave it as WarehouseError."""
     if not results.exists():
         raise WarehouseError(f"{results}: no results yet. Run a recipe first, for example: lmpipe run demo.toml")
     con = duckdb.connect(":memory:", config=LOCKED_DOWN)
@@ -63,7 +72,7 @@ def query_file(
     alarm.start()
     try:
         lock_down(con, results, open_to)
-        return interruptible(con, sql, parameters)
+        yield con
     except duckdb.InterruptException as error:
         raise WarehouseError(f"the query was stopped after {timeout:g} s. Narrow it, or give it more time.") from error
     except duckdb.Error as error:
@@ -118,7 +127,7 @@ def advice(error: duckdb.Error, results: Path) -> str:
     """Say what to do about a DuckDB error."""
     if "read-only mode" in str(error) or isinstance(error, duckdb.PermissionException):
         return "The results are read-only and no other file can be reached from them; write a select."
-    if isinstance(error, DAMAGE):
+    if damaged(error):
         return f"If the file is damaged: lmpipe warehouse restore --data {results.parent.parent}"
     return "Look at the tables with: show tables"
 
@@ -162,4 +171,5 @@ def used(parameters: Mapping[str, Any], sql: str) -> dict[str, Any]:
 
 def checks(folder: Path) -> list[tuple[str, pa.Table]]:
     """Run every check on the published copy; each gives the rows that are wrong, none when all is well."""
-    return [(path.stem, query(folder, path.read_text(encoding="utf-8"))) for path in sql_files("checks")]
+    with asking(folder / PUBLISHED, TIMEOUT) as con:
+        return [(path.stem, run(con, path.read_text(encoding="utf-8"), {})) for path in sql_files("checks")]

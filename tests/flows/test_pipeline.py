@@ -139,7 +139,8 @@ def test_a_flow_and_those_below_it_are_recorded_as_one(outcome: Outcome, data: P
     assert runs == [{"flow": "pipeline", "status": "completed", "attempts": 1, "code": 64}]
     tasks = ask(
         data,
-        "select flow, name, attempts from flow_tasks where flow_run = (select min_by(flow_run, started) from flow_runs)",
+        "select flow, name, attempts from flow_tasks"
+        " where flow_run = (select min_by(flow_run, started) from flow_runs)",
     )
     assert {"ingest", "prepare", "train", "evaluate", "pipeline"} == {str(row["flow"]) for row in tasks}
     assert [row["name"] for row in tasks].count("check the warehouse") == 1

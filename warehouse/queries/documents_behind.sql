@@ -15,14 +15,20 @@ inner join dataset_files on dataset = id and kind = 'dataset'
 where stage = 'ingest' and role = 'documents'
 order by place;
 -- answer
-with used as (
-    select
-        id, any_value(source) as source, any_value(lang) as lang, count(*) as copies,
-        sum(length)::bigint as tokens, min(filename) as filename, min_by(start, filename) as start
-    from read_parquet($index, filename = true)
+with longest as (
+    select id, count(*) as copies, sum(length)::bigint as tokens
+    from read_parquet($index)
     group by id
     order by tokens desc, id
     limit $n::bigint
+),
+used as (
+    select
+        longest.id, any_value(source) as source, any_value(lang) as lang, any_value(longest.tokens) as tokens,
+        any_value(copies) as copies, min(filename) as filename, min_by(start, (filename, start)) as start
+    from longest
+    inner join read_parquet($index, filename = true) as rows using (id)
+    group by longest.id
 ),
 final as (
     select
@@ -30,7 +36,8 @@ final as (
         origin.file as raw_file, origin.offset as raw_offset, origin.length as raw_bytes,
         place_of(used.filename) as shard, start
     from used
-    left join read_parquet($documents) as documents on documents.id = used.id
+    left join (select id, origin from read_parquet($documents) where id in (select id from longest)) as documents
+        on documents.id = used.id
 )
 select * from final
 order by tokens desc, document;

@@ -19,8 +19,8 @@ held as (
 ),
 sizes as (
     select dataset, sum(tokens) as train_tokens
-    from shards
-    where role = 'train'
+    from token_stats
+    where split = 'train'
     group by dataset
 )
 select

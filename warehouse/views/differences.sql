@@ -1,17 +1,24 @@
 -- question: in what do two runs differ: settings, code, inputs and data, all the way up?
--- grain: one row per difference; a side that lacks the thing is null;
+-- grain: one row per difference; a side that lacks the thing is null:
 -- settings are of the run and of every dataset above it; code is a lmpipe version, or a stage whose settings and
 -- inputs agree while its fingerprint does not; an input is a raw file by its checksum; data are counts of documents
 -- and tokens by source
 create or replace macro differences(run_a, run_b) as table
 with above as (
-    select 'a' as side, id, kind, name, bytes from upstream(run_a)
+    select 'a' as side, distance, id, kind, name, bytes from upstream(run_a)
     union all
-    select 'b', id, kind, name, bytes from upstream(run_b)
+    select 'b', distance, id, kind, name, bytes from upstream(run_b)
     union all
-    select 'a', run_a, 'run', '', null
+    select 'a', 0, run_a, 'run', '', null
     union all
-    select 'b', run_b, 'run', '', null
+    select 'b', 0, run_b, 'run', '', null
+),
+splits as (
+    select side, min_by(id, distance) as dataset
+    from above
+    inner join datasets on dataset = id
+    where stage in ('split', 'decontaminate')
+    group by side
 ),
 made as (
     select side, stage || '/' || datasets.name as thing, dataset, settings, version
@@ -53,7 +60,7 @@ machine as (
         side, 'machine' as kind, unnest(['device', 'threads']) as name,
         unnest([device, threads::varchar]) as value
     from made
-    inner join trainings on run = dataset
+    inner join trainings on run = made.dataset
 ),
 data as (
     select side, 'data' as kind, split || ' tokens of ' || source as name, sum(tokens)::bigint::varchar as value
@@ -67,7 +74,7 @@ data as (
     group by side, split, source
     union all
     select side, 'data', outcome || coalesce(' by ' || reason, '') || ' documents of ' || source, sum(documents)::bigint::varchar
-    from made
+    from splits
     inner join funnel using (dataset)
     where outcome <> 'kept'
     group by side, outcome, reason, source

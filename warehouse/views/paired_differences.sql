@@ -8,9 +8,9 @@ with pairs as (
         a.evaluation as evaluation_a, a.checkpoint as checkpoint_a, a.set as set_a, a.protocol as protocol_a,
         b.evaluation as evaluation_b, b.checkpoint as checkpoint_b, b.set as set_b, b.protocol as protocol_b,
         a.document_set = b.document_set as same_documents
-    from leaderboard as a
-    cross join leaderboard as b
-    where a.run = run_a and b.run = run_b
+    from perplexity as a
+    cross join perplexity as b
+    where a.slice = 'all' and b.slice = 'all' and a.run = run_a and b.run = run_b
 ),
 judged as (
     select

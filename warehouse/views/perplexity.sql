@@ -8,6 +8,8 @@ with totals as (
     select
         evaluation, run, checkpoint, set, protocol, slice, source, lang,
         count(*) as documents, sum(tokens)::bigint as tokens, sum(words)::bigint as words,
+        sum(nats * nats) as nats_nats, sum(nats * tokens) as nats_tokens, sum(nats * bytes) as nats_bytes,
+        sum(tokens * tokens)::double as tokens_tokens, sum(bytes * bytes)::double as bytes_bytes,
         sum(bytes)::bigint as bytes, sum(oov)::bigint as oov, sum(nats) as nats,
         printf('%016x', bit_xor(hash(document, bytes))) as document_set
     from evaluation_slices
@@ -17,31 +19,15 @@ ratios as (
     select *, nats / nullif(tokens, 0) as per_token, nats / nullif(words, 0) as per_word, nats / nullif(bytes, 0) as per_byte
     from totals
 ),
-residuals as (
-    select
-        ratios.evaluation, ratios.run, ratios.checkpoint, ratios.set, ratios.protocol,
-        ratios.slice, ratios.source, ratios.lang,
-        sum((documents.nats - per_token * documents.tokens) ** 2) as token_squares,
-        sum((documents.nats - per_byte * documents.bytes) ** 2) as byte_squares
-    from ratios
-    inner join evaluation_slices as documents
-        on documents.evaluation = ratios.evaluation and documents.run = ratios.run
-        and documents.checkpoint = ratios.checkpoint and documents.set = ratios.set
-        and documents.protocol = ratios.protocol and documents.slice = ratios.slice
-        and documents.source = ratios.source and documents.lang is not distinct from ratios.lang
-    group by all
-),
 spread as (
+    -- the residuals' squares, multiplied out: a second pass over the documents costs more than the rows are worth
     select
-        ratios.*,
-        1.959964 * sqrt(token_squares * documents / nullif(documents - 1, 0)) / nullif(tokens, 0) as token_margin,
-        1.959964 * sqrt(byte_squares * documents / nullif(documents - 1, 0)) / nullif(bytes, 0) as byte_margin
+        *,
+        1.959964 * sqrt(greatest(nats_nats - 2 * per_token * nats_tokens + per_token ** 2 * tokens_tokens, 0)
+            * documents / nullif(documents - 1, 0)) / nullif(tokens, 0) as token_margin,
+        1.959964 * sqrt(greatest(nats_nats - 2 * per_byte * nats_bytes + per_byte ** 2 * bytes_bytes, 0)
+            * documents / nullif(documents - 1, 0)) / nullif(bytes, 0) as byte_margin
     from ratios
-    inner join residuals
-        on residuals.evaluation = ratios.evaluation and residuals.run = ratios.run
-        and residuals.checkpoint = ratios.checkpoint and residuals.set = ratios.set
-        and residuals.protocol = ratios.protocol and residuals.slice = ratios.slice
-        and residuals.source = ratios.source and residuals.lang is not distinct from ratios.lang
 ),
 final as (
     select
