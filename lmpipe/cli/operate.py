@@ -35,7 +35,8 @@ def up(
 ) -> None:
     """Start the Prefect server, a CPU worker and a GPU worker, or those of them that are down.
 
-    Needs a free port. Telemetry is off; the password lies in DATA/.prefect/auth. Flow runs whose process is gone are closed.
+    Needs a free port. Telemetry is off; the password lies in DATA/.prefect/auth. Flow runs whose process is gone are
+    closed.
 
     Example: lmpipe up --data data
     """
