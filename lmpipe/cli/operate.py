@@ -85,7 +85,8 @@ def deploy(
 ) -> None:
     """Give the server of `lmpipe up` the schedules of prefect.yaml for a recipe, and the automations around them.
 
-    Needs a server: lmpipe up. Again after any change of prefect.yaml: what is there is replaced. Addresses are kept as secrets of the server.
+    Needs a server: lmpipe up. Again after any change of prefect.yaml: what is there is replaced. Addresses are kept
+    as secrets of the server.
 
     Example: lmpipe deploy flows/recipes/demo.toml --data data --webhook https://hooks.example.org/1
     """
