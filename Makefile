@@ -6,7 +6,7 @@ DATA ?= data/demo
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test test-all lint clean bench-loader
+.PHONY: demo test test-all lint audit clean bench-loader
 
 # Whole way on the embedded corpora. KEEP=1 leaves the Prefect server up, to look at the run.
 demo: $(VENV)/installed
@@ -23,6 +23,12 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities of the pinned versions; needs the network (pypi.org or osv.dev).
+audit: $(VENV)/installed
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)-audit/bin/pip-audit --requirement .ci/constraints.txt --no-deps --disable-pip
 
 # Two loaders more to compare with; without their dependencies, among which pip finds no way to this torch.
 bench-loader: $(VENV)-bench/installed

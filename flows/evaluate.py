@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import flow, task
 
 from flows.record import RECORDED, finish, record
-from flows.watch import run_name, watching
+from flows.watch import Workers, run_name, watching
 from lmpipe.dataset import Execution, open_dataset
 from lmpipe.recipe import load_recipe
 
@@ -43,7 +43,7 @@ def score_set(recipe: Path, data: Path, run: Path, chosen: Path, workers: int) -
 
 
 @flow(name="evaluate", flow_run_name=run_name, **RECORDED)
-def evaluate(recipe: Path, data: Path, run: Path, workers: int = 1) -> list[Path]:
+def evaluate(recipe: Path, data: Path, run: Path, workers: Workers = 1) -> list[Path]:
     """Score the held-out split and the recipe's evaluation sets; perplexity itself is a view over the rows.
 
     Args:

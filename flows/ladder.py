@@ -13,7 +13,7 @@ from flows.ingest import ingest
 from flows.prepare import prepare
 from flows.record import RECORDED, finish, record, record_training
 from flows.train import train_model
-from flows.watch import run_name
+from flows.watch import Workers, run_name
 from lmpipe import report, warehouse
 from lmpipe.dataset import Execution, open_dataset
 from lmpipe.errors import RecipeError
@@ -61,7 +61,7 @@ def ladder_of(recipe: Path) -> LadderSettings:
 
 
 @flow(name="ladder", flow_run_name=run_name, **RECORDED)
-def ladder(recipe: Path, data: Path, workers: int = 2) -> Path:
+def ladder(recipe: Path, data: Path, workers: Workers = 2) -> Path:
     """Train every size of the recipe's ladder for every budget, and fit the law that their losses follow.
 
     All budgets of one size share a trunk: each training goes on from where the shorter one's learning rate began to

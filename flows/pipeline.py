@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prefect import flow, task
-from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
 from flows.probe import probe
 from flows.record import RECORDED, finish
-from flows.train import train
-from flows.watch import run_name
+from flows.train import Where, train_where
+from flows.watch import Workers, run_name
 from lmpipe import report, warehouse
 from lmpipe.recipe import load_recipe
 from lmpipe.train.run import load_run
@@ -46,13 +51,15 @@ def show_results(data: Path, runs: list[Path]) -> Path:
         picture = base64.b64encode(report.loss_curve_png(results, load_run(run).fingerprint)).decode()
         key = f"loss-{load_run(run).name}"
         create_image_artifact(f"data:image/png;base64,{picture}", key=key, description=f"Loss of {run.name}")
+        if samples := report.samples_markdown(run):
+            create_markdown_artifact(samples, key=f"samples-{load_run(run).name}", description=f"Written by {run.name}")
     page = report.build_report(results, data / "report.html")
     create_link_artifact(page.resolve().as_uri(), link_text="report.html", key="report")
     return page
 
 
 @flow(name="pipeline", flow_run_name=run_name, **RECORDED)
-def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
+def pipeline(recipe: Path, data: Path, workers: Workers = 2, where: Where = "here") -> Outcome:
     """From raw dumps to perplexities in DuckDB, and a report: the whole way of one recipe.
 
     Each step is a run of its own below this one: ingest, prepare, then train and evaluate for every
@@ -63,12 +70,13 @@ def pipeline(recipe: Path, data: Path, workers: int = 2) -> Outcome:
         recipe: the recipe's TOML file
         data: the folder that holds all datasets, runs, the warehouse and the report
         workers: processes that work side by side in a stage
+        where: train in this run, or wait for a turn in the pool gpu
     """
     documents = ingest(recipe, data, workers)
     tokens = prepare(recipe, data, documents, workers)
     show_funnel(data)
     names = [training.name for training in load_recipe(recipe).train]
-    runs = [train(recipe, data, tokens, name) for name in names]
+    runs = [train_where(where, recipe, data, tokens, name) for name in names]
     for run in runs:
         evaluate(recipe, data, run)
         if wants_probes(recipe):

@@ -4,6 +4,7 @@ python -m flows.prepare flows/recipes/demo.toml data data/ingest/*
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow, task
@@ -11,8 +12,9 @@ from prefect.futures import PrefectFuture
 
 from flows.order import ONE_BY_ONE, later, results
 from flows.record import RECORDED, finish, record
-from flows.watch import run_name, watching
+from flows.watch import Workers, run_name, watching
 from lmpipe.curate.clean import clean
+from lmpipe.curate.dates import dates
 from lmpipe.curate.decide import decide
 from lmpipe.curate.decontaminate import decontaminate, find_overlaps
 from lmpipe.curate.dedup import dedup
@@ -20,7 +22,7 @@ from lmpipe.curate.heldout import heldout
 from lmpipe.curate.near import candidates, near, sign
 from lmpipe.curate.passages import cuts, passages, repeats
 from lmpipe.curate.split import split
-from lmpipe.dataset import Execution, open_dataset
+from lmpipe.dataset import Execution, inputs_of, open_dataset
 from lmpipe.recipe import load_recipe
 from lmpipe.settings import PassageSettings
 from lmpipe.tokens.encode import encode
@@ -153,12 +155,21 @@ def decontaminate_training(recipe: Path, data: Path, chosen: Path, index: Path, 
 
 
 @task(task_run_name="learn tokenizer")
-def learn_tokenizer(recipe: Path, data: Path, chosen: Path) -> Path:
-    """Train the byte-level BPE on the training split, or take the recipe's own."""
+def learn_tokenizer(recipe: Path, data: Path, chosen: Path, earlier: Path | None) -> Path:
+    """Train the byte-level BPE on the training split, or take the recipe's own, or that of earlier tokens."""
+    if earlier is not None:
+        return inputs_of(open_dataset(earlier), "tokenizer")[0].folder
     settings = load_recipe(recipe)
     with watching("learn tokenizer") as tell:
         execution = Execution(progress=tell)
         return tokenizer(open_dataset(chosen), data, settings.tokenizer, settings.seed, recipe.parent, execution).folder
+
+
+@task(task_run_name="date held-out documents")
+def date_held_out(data: Path, chosen: Path, workers: int) -> Path:
+    """Write down when the held-out documents were written, for perplexity by month."""
+    with watching("date held-out documents") as tell:
+        return dates(open_dataset(chosen), data, Execution(workers=workers, progress=tell)).folder
 
 
 @task(task_run_name="encode")
@@ -172,16 +183,19 @@ def encode_documents(recipe: Path, data: Path, chosen: Path, tokens: Path, worke
 
 
 @task(task_run_name="pack")
-def pack_tokens(recipe: Path, data: Path, encoded: Path, workers: int) -> Path:
-    """Shuffle the documents over all sources and pack them into token shards."""
+def pack_tokens(recipe: Path, data: Path, encoded: Path, workers: int, append_to: Path | None) -> Path:
+    """Shuffle the documents over all sources and pack them into token shards, or behind those of earlier tokens."""
     settings = load_recipe(recipe)
+    wanted = settings.tokens
+    if append_to is not None:
+        wanted = replace(wanted, append_to=append_to.name)
     with watching("pack") as tell:
         execution = Execution(workers=workers, progress=tell)
-        return pack(open_dataset(encoded), data, settings.tokens, settings.seed, execution).folder
+        return pack(open_dataset(encoded), data, wanted, settings.seed, execution).folder
 
 
 @flow(name="prepare", flow_run_name=run_name, task_runner=ONE_BY_ONE, **RECORDED)
-def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -> Path:
+def prepare(recipe: Path, data: Path, documents: list[Path], workers: Workers = 2, earlier: Path | None = None) -> Path:
     """Turn ingested documents into the token shards that a training reads.
 
     Every stage is a committed dataset of its own: what is there already is not done again, and
@@ -192,6 +206,7 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
         data: the folder that holds all datasets
         documents: the ingested datasets, as the ingest flow returns them
         workers: processes that work side by side
+        earlier: packed tokens whose tokenizer is kept and whose shards the new documents are put behind
     """
     cleaned = [later(clean_source, recipe, data, folder, workers) for folder in documents]
     decided = [later(decide_source, recipe, data, future, workers) for future in cleaned]
@@ -215,10 +230,11 @@ def prepare(recipe: Path, data: Path, documents: list[Path], workers: int = 2) -
         found = later(count_overlaps, data, parted, index, workers)
         chosen = later(decontaminate_training, recipe, data, parted, index, found, workers)
         cleared = [index, found, chosen]
-    learnt = later(learn_tokenizer, recipe, data, chosen)
+    dated = later(date_held_out, data, chosen, workers)
+    learnt = later(learn_tokenizer, recipe, data, chosen, earlier)
     encoded = later(encode_documents, recipe, data, chosen, learnt, workers)
-    packed = later(pack_tokens, recipe, data, encoded, workers)
-    made = [*cleaned, *decided, exact, *extra, duplicates, parted, *cleared, learnt, encoded, packed]
+    packed = later(pack_tokens, recipe, data, encoded, workers, earlier)
+    made = [*cleaned, *decided, exact, *extra, duplicates, parted, *cleared, dated, learnt, encoded, packed]
     folders = results(made)
     later(record, data, made).result()
     finish(recipe, data)

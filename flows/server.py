@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,8 +17,8 @@ import httpx
 from lmpipe.errors import LmpipeError
 from lmpipe.workers import dying_with_us
 
-START_SECONDS = 120.0
-"""A server on an empty SQLite is up after 14 s here; on a loaded machine later."""
+START_SECONDS = 300.0
+"""A server on an empty SQLite is up after 14 s here; with a load of 25 on two cores after more than 120."""
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
@@ -33,7 +34,7 @@ def start_server(home: Path, *, keep: bool = False) -> str:
     still sends it the last lines of log. Raises LmpipeError when the server does not come up.
     """
     home.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = preferred_port()
     environment = os.environ | QUIET | {"PREFECT_HOME": str(home.resolve())}
     environment.pop("PREFECT_API_URL", None)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
@@ -43,7 +44,11 @@ def start_server(home: Path, *, keep: bool = False) -> str:
     if not keep:
         atexit.register(stop, server)
     url = f"http://127.0.0.1:{port}/api"
-    wait_until_healthy(server, url, home)
+    try:
+        wait_until_healthy(lambda: server.poll() is None, url, home)
+    except LmpipeError:
+        server.kill()
+        raise
     return url
 
 
@@ -53,28 +58,44 @@ def stop(server: subprocess.Popen[bytes]) -> None:
     server.wait()
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], url: str, home: Path) -> None:
-    """Wait for the server's health page."""
+def wait_until_healthy(alive: Callable[[], bool], url: str, home: Path) -> None:
+    """Wait for the server's health page as long as its process lives."""
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    server.kill()
+    while time.monotonic() < deadline and alive():
+        if answers(url):
+            return
+        time.sleep(0.2)
     raise LmpipeError(f"the Prefect server did not come up. Read {home / 'server.log'}; `lmpipe doctor` may know why.")
 
 
-def free_port() -> int:
+def answers(url: str) -> bool:
+    """Say whether a server's health page is there."""
+    try:
+        return httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def preferred_port() -> int:
     """Take 4200, Prefect's own port, or any other that is free."""
-    for port in (4200, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            number: int = probe.getsockname()[1]
-            return number
-    raise LmpipeError("no free port on 127.0.0.1. Stop another server and try again.")
+    try:
+        return free_port(4200)
+    except LmpipeError:
+        return free_port(0)
+
+
+def free_port(port: int) -> int:
+    """Return a port of loopback that is free: this one, or for 0 any.
+
+    Raises LmpipeError when it is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise LmpipeError(
+                f"port {port} of 127.0.0.1 is taken by another program. Stop it, or choose another with --port."
+            ) from None
+        number: int = probe.getsockname()[1]
+        return number

@@ -4,21 +4,26 @@ Both are driven by the same callback that the library calls; artifacts are updat
 seconds only (each update costs the server some 15 ms).
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
+from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 UPDATE_SECONDS = 3.0
 """Between two updates of a progress artifact."""
+
+Workers = Annotated[int, Field(ge=1, le=256)]
+"""A flow's parameter: a number field with its limits in the UI's form."""
 
 Tell = Callable[..., None]
 """Called with (done, total, note)."""
@@ -27,6 +32,7 @@ Tell = Callable[..., None]
 @contextmanager
 def watching(title: str) -> Iterator[Tell]:
     """Show the progress of one piece of work; yields the function to tell it through."""
+    logging.getLogger("lmpipe").setLevel(logging.INFO)  # else its lines stay out of Prefect's log
     artifact = create_progress_artifact(progress=0.0, description=title)
     assert isinstance(artifact, UUID), "flows are synchronous"
     columns = (
@@ -60,4 +66,5 @@ def run_name() -> str:
     parameters: dict[str, Any] = flow_run.get_parameters()
     recipe = Path(str(parameters["recipe"])).stem
     of_what = parameters.get("name") or (Path(str(parameters["run"])).name if "run" in parameters else "")
+    of_what = of_what or " ".join(parameters.get("kinds") or ())
     return f"{flow_run.get_flow_name()} {recipe} {of_what}".rstrip()

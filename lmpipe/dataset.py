@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from lmpipe import __version__
 from lmpipe.errors import DatasetError
+from lmpipe.known import known_units, take_over, write_units
 from lmpipe.settings import NOT_OUTPUT
 from lmpipe.storage import digest, file_sha256, locked, replacing, storage_errors, write_json
 from lmpipe.workers import run_units
@@ -100,6 +101,11 @@ class Plan:
         """sha256 over everything that defines the output."""
         return digest([FORMAT, self.stage, self.name, self.version, self.settings, self.inputs])
 
+    @property
+    def kind(self) -> str:
+        """The fingerprint without the inputs: datasets of one kind may share units (known.py)."""
+        return digest([FORMAT, self.stage, self.name, self.version, self.settings])
+
     def folder(self, data: Path) -> Path:
         """Say where the dataset lies under `data`."""
         return data / self.stage / f"{self.name}-{self.fingerprint[:8]}"
@@ -173,10 +179,12 @@ def build(
     units: Sequence[Any],
     execution: Execution,
     check: Callable[[dict[str, int], Path], None] | None = None,
+    keys: Sequence[str] | None = None,
 ) -> Manifest:
     """Build the dataset of `plan` under `data`, or return it when it is already committed.
 
-    `work(unit, output)` is called once for every unit that no earlier, killed run has finished.
+    `work(unit, output)` is called once for every unit that no earlier, killed run has finished, and whose key, of
+    `keys`, no earlier dataset of this kind has: a key stands for all that a unit's output depends on beside the plan.
     `check(counts, folder)` may refuse the whole (by raising) before it is committed.
     """
     folder = plan.folder(data)
@@ -188,13 +196,31 @@ def build(
                 log.info("%s %s: already built, nothing to do (%s)", plan.stage, plan.name, folder)
                 return open_dataset(folder)
             started = time.time()
+            if keys is not None:
+                take_known_units(plan, folder, keys)
             records = finish_units(folder, work, units, execution)
             manifest = merge(plan, folder, records)
             if check is not None:
                 check(manifest.counts, folder)
+            if keys is not None:
+                write_units(folder, plan.kind, keys, records)
             commit(manifest, started)
             log.info("%s %s: %s in %.1f s (%s)", plan.stage, plan.name, manifest.counts, time.time() - started, folder)
             return manifest
+
+
+def take_known_units(plan: Plan, folder: Path, keys: Sequence[str]) -> None:
+    """Commit the units that an earlier dataset of the same kind has."""
+    (folder / "units").mkdir(exist_ok=True)
+    known = known_units(folder.parent, plan.name, plan.kind)
+    taken = 0
+    for index, key in enumerate(keys):
+        if key in known and not unit_record(folder, index).exists():
+            record = take_over(*known[key], folder, index)
+            if record is not None:
+                write_json(unit_record(folder, index), record)
+                taken += 1
+    log.info("%s %s: %d of %d units taken over from earlier datasets", plan.stage, plan.name, taken, len(keys))
 
 
 def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Execution) -> list[dict[str, Any]]:
@@ -290,6 +316,12 @@ def open_dataset(folder: Path) -> Manifest:
                 " Delete the folder and run its stage again."
             )
     return manifest
+
+
+def unit_keys(manifests: Iterable[Manifest], units: Iterable[Sequence[Any]]) -> list[str]:
+    """Say of each unit what it reads: paths by the sha256 that their manifest gives, other values as they are."""
+    hashes = {manifest.folder / shard.path: shard.sha256 for manifest in manifests for shard in manifest.shards}
+    return [digest([hashes[part] if isinstance(part, Path) else part for part in unit]) for unit in units]
 
 
 def inputs_of(manifest: Manifest, stage: str) -> list[Manifest]:

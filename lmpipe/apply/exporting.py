@@ -77,7 +77,7 @@ def architecture(settings: Model, where: Path) -> str:
     reason = why_not(settings)
     if reason is not None:
         raise InputError(f"{where}: cannot be exported: no stock architecture of transformers has {reason}.")
-    assert isinstance(settings, TransformerSettings), "why_not refuses LSTMs"
+    assert isinstance(settings, TransformerSettings), "why_not refuses others"
     if settings.norm == "layer":
         return "gpt2" if settings.positions is not None else "gpt_neox"
     gated = settings.mlp == "swiglu"
@@ -88,8 +88,8 @@ def architecture(settings: Model, where: Path) -> str:
 
 def why_not(settings: Model) -> str | None:
     """Name the combination of switches that has no place in the table above, or None."""
-    if isinstance(settings, LstmSettings):
-        return "an LSTM"
+    if not isinstance(settings, TransformerSettings):
+        return "an LSTM" if isinstance(settings, LstmSettings) else "an n-gram model"
     gated, learned, layer = settings.mlp == "swiglu", settings.positions is not None, settings.norm == "layer"
     nanochat = settings.qk_norm and not gated and not layer
     found = {

@@ -18,6 +18,7 @@ from lmpipe.cli import (
     feeds,
     look,
     move,
+    operate,
     probe,
     rescore,
     run,
@@ -29,6 +30,7 @@ from lmpipe.errors import LmpipeError
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode=None,  # boxes and colours would take half of the time of --help
     add_completion=False,
     pretty_exceptions_enable=False,
     help="From raw public text to perplexities that can be traced to their bytes.",
@@ -43,6 +45,7 @@ curate.add_to(app)
 apply.add_to(app)
 look.add_to(app)
 probe.add_to(app)
+operate.add_to(app)
 warehouse.add_to(app)
 rescore.add_to(app)
 translate.add_to(app)

@@ -78,11 +78,14 @@ def set_up(recipe: Path, data: Path, server: bool, keep: bool, verbose: bool) ->
     load_recipe(recipe)  # a mistake in the recipe is told before Prefect's seconds of start-up
     with storage_errors(data):
         data.mkdir(parents=True, exist_ok=True)
+    from flows.operate import join_if_up
+
+    joined = "PREFECT_API_URL" not in os.environ and join_if_up(data)
     quiet_prefect(data, verbose)
     atexit.register(silence_leak_report)
     logging.getLogger("lmpipe").setLevel(logging.INFO)
-    if not server:
-        return None
+    if not server or joined:
+        return os.environ.get("PREFECT_API_URL")
     from flows.server import start_server
 
     os.environ["PREFECT_API_URL"] = start_server(data / ".prefect", keep=keep)

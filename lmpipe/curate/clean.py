@@ -17,9 +17,20 @@ import pyarrow.parquet as pq
 
 from lmpipe.curate.quality import QualityModel, load
 from lmpipe.curate.signals import SIGNALS, measure, signals_batch
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, read_groups, settings_dict
+from lmpipe.dataset import (
+    Execution,
+    Manifest,
+    Plan,
+    UnitOutput,
+    build,
+    file_input,
+    read_groups,
+    settings_dict,
+    unit_keys,
+)
 from lmpipe.document import DOCUMENTS
 from lmpipe.settings import CleanSettings
+from lmpipe.storage import file_sha256
 from lmpipe.text import pii
 from lmpipe.text.language import identify
 from lmpipe.text.normalize import normalize
@@ -71,7 +82,9 @@ def clean(
         for shard in documents.paths("documents")
         for groups in group_runs(shard)
     ]
-    return build(plan, data, clean_unit, units, execution)
+    scored_by = file_sha256(model) if model is not None else None
+    keys = unit_keys([documents], [(unit.shard, unit.groups, wrapped, scored_by) for unit in units])
+    return build(plan, data, clean_unit, units, execution, keys=keys)
 
 
 def group_runs(shard: Path) -> Iterator[tuple[int, ...]]:

@@ -19,7 +19,7 @@ from lmpipe.curate.engine import engine, rows
 from lmpipe.curate.forget import FORGOTTEN, forgotten_ids
 from lmpipe.curate.guard import check_guard
 from lmpipe.curate.profiles import MEASURED, Profile, load_profile, resolved, thresholds
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, unit_keys
 from lmpipe.settings import ProfileSettings
 from lmpipe.storage import digest
 
@@ -100,7 +100,8 @@ def decide(
     def check(counts: dict[str, int], folder: Path) -> None:
         check_guard(cleaned.name, settings, folder)
 
-    return build(plan, data, decide_unit, units, execution, check)
+    keys = unit_keys([cleaned], [(unit.signals,) for unit in units])
+    return build(plan, data, decide_unit, units, execution, check, keys)
 
 
 def decide_unit(unit: DecideUnit, output: UnitOutput) -> None:

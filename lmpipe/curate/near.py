@@ -31,7 +31,17 @@ from lmpipe.curate.engine import engine, names, rows
 from lmpipe.curate.minhash import Signer, fingerprints
 from lmpipe.curate.shingles import Sets, shingle_sets
 from lmpipe.curate.standing import Corpus, create_removed, gather_corpus, standing_of
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, read_batches, settings_dict
+from lmpipe.dataset import (
+    Execution,
+    Manifest,
+    Plan,
+    UnitOutput,
+    build,
+    inputs_of,
+    read_batches,
+    settings_dict,
+    unit_keys,
+)
 from lmpipe.settings import DedupSettings
 
 VERSION = 2
@@ -212,8 +222,9 @@ def sign(decided: Manifest, data: Path, settings: DedupSettings, execution: Exec
         settings={key: getattr(settings, key) for key in ("shingle", "shingle_chinese", "bands", "rows")},
         inputs=(decided.reference,),
     )
-    pairs = zip(cleaned.paths("documents"), decided.paths("decisions"), strict=True)
-    return build(plan, data, sign_unit, [SignUnit(*pair, settings) for pair in pairs], execution)
+    pairs = list(zip(cleaned.paths("documents"), decided.paths("decisions"), strict=True))
+    keys = unit_keys([cleaned, decided], pairs)
+    return build(plan, data, sign_unit, [SignUnit(*pair, settings) for pair in pairs], execution, keys=keys)
 
 
 def sign_unit(unit: SignUnit, output: UnitOutput) -> None:

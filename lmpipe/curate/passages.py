@@ -25,7 +25,17 @@ import pyarrow.parquet as pq
 from lmpipe.curate.clean import plain_language
 from lmpipe.curate.engine import engine, names, rows
 from lmpipe.curate.signals import measure
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, read_batches, settings_dict
+from lmpipe.dataset import (
+    Execution,
+    Manifest,
+    Plan,
+    UnitOutput,
+    build,
+    inputs_of,
+    read_batches,
+    settings_dict,
+    unit_keys,
+)
 from lmpipe.errors import GuardError
 from lmpipe.settings import PassageSettings
 from lmpipe.text.paragraphs import passages as passages_of
@@ -153,8 +163,9 @@ def passages(decided: Manifest, data: Path, settings: PassageSettings, execution
         settings={key: getattr(settings, key) for key in ("unit", "min_chars", "min_chars_unspaced")},
         inputs=(decided.reference,),
     )
-    pairs = zip(cleaned.paths("documents"), decided.paths("decisions"), strict=True)
-    return build(plan, data, passage_unit, [PassageUnit(*pair, settings) for pair in pairs], execution)
+    pairs = list(zip(cleaned.paths("documents"), decided.paths("decisions"), strict=True))
+    keys = unit_keys([cleaned, decided], pairs)
+    return build(plan, data, passage_unit, [PassageUnit(*pair, settings) for pair in pairs], execution, keys=keys)
 
 
 def passage_unit(unit: PassageUnit, output: UnitOutput) -> None:

@@ -5,7 +5,15 @@ Everything is made from the published database alone: the same results.duckdb gi
 
 from lmpipe.report.charts import ladder_png, loss_curve_png
 from lmpipe.report.page import build_interactive_report, build_report
-from lmpipe.report.rows import ablation_rows, funnel_rows, ladder_rows, perplexity_rows
+from lmpipe.report.rows import (
+    ablation_rows,
+    funnel_rows,
+    ladder_rows,
+    month_rows,
+    perplexity_rows,
+    worse_sentence,
+)
+from lmpipe.report.samples import samples_markdown
 
 __all__ = [
     "ablation_rows",
@@ -15,5 +23,8 @@ __all__ = [
     "ladder_png",
     "ladder_rows",
     "loss_curve_png",
+    "month_rows",
     "perplexity_rows",
+    "samples_markdown",
+    "worse_sentence",
 ]

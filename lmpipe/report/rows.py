@@ -70,6 +70,31 @@ def stage_rows(results: Path) -> list[dict[str, str]]:
     ]
 
 
+def month_rows(results: Path) -> list[dict[str, str]]:
+    """Give bits per byte by the month in which documents were written as text, with 95 % intervals."""
+    return [
+        {
+            "source": row["source"],
+            "month": row["month"],
+            "run": row["run"],
+            "documents": whole(row["documents"]),
+            "bits per byte": real(row["bits_per_byte"]),
+            "95 % of bits per byte": interval(row, "bits_per_byte"),
+        }
+        for row in ask(results, "perplexity_by_month")
+    ]
+
+
+def worse_sentence(run: str, last: str, row: Mapping[str, Any]) -> str:
+    """Say by how much a run is worse than the last, and what to do; `row` is one of the query against_last."""
+    which = "all documents" if row["source"] == "all" else f"documents of {row['source']}"
+    return (
+        f"{run} is worse than {last} on {which}: +{row['difference']:.4f} bits per byte"
+        f" ({row['difference_low']:.4f} to {row['difference_high']:.4f}) over {row['documents']} documents that both"
+        " scored. Look at what came in since (lmpipe sql --query funnel), or refresh with begin = afresh."
+    )
+
+
 def funnel_rows(results: Path) -> list[dict[str, str]]:
     """Give what became of the documents of each source as text, with the reasons of what was taken out."""
     return [

@@ -38,7 +38,7 @@ class TokensSettings:
     """Instead of epochs: each source's share of the training tokens; all sources are named, any scale."""
     append_to: str | None = None
     """Folder name of an earlier tokens dataset, such as demo-1a2b3c4d: its shards are kept as they are, and new ones
-    hold the documents that it lacks."""
+    hold the documents that it lacks or has in another version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ from lmpipe.errors import InputError, QuarantineError
 from lmpipe.recipe import source_files
 from lmpipe.settings import Source
 from lmpipe.sources.reuse import Earlier, earlier_dataset
+from lmpipe.storage import digest
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,14 @@ def ingest(source: Source, base: Path, data: Path, execution: Execution, downloa
                 earlier,
             )
 
-    return build(plan, data, ingest_unit, units, execution, check)
+    keys = [news_key(unit.unit, files, inputs) for unit in units] if source.kind == "news" else None
+    return build(plan, data, ingest_unit, units, execution, check, keys)
+
+
+def news_key(unit: Any, files: Sequence[Path], inputs: Sequence[dict[str, Any]]) -> str:
+    """Stand for what a unit of news (NewsUnit) reads: only new archives and polls of feeds are read again."""
+    known = dict(zip(map(str, files), inputs, strict=True))
+    return digest([[known[path] for path in unit.paths], unit.kind, unit.start, unit.end])
 
 
 def ingest_unit(unit: IngestUnit, output: UnitOutput) -> None:

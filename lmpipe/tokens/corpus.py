@@ -28,9 +28,13 @@ def corpus_shards(chosen: Manifest) -> list[CorpusShard]:
     documents = [path for manifest in cleaned for path in manifest.paths("documents")]
     outcomes = chosen.paths("outcomes")
     assert len(documents) == len(outcomes), f"{len(documents)} cleaned shards, {len(outcomes)} shards of outcomes"
-    made = [cut for manifest in (chosen, *inputs_of(chosen, "split")) for cut in inputs_of(manifest, "cuts")]
-    cuts: list[Path | None] = [path for cut in made for path in cut.paths("cuts")]
+    cuts: list[Path | None] = [path for cut in cuts_of(chosen) for path in cut.paths("cuts")]
     return [CorpusShard(*shard) for shard in zip(documents, outcomes, cuts or [None] * len(documents), strict=True)]
+
+
+def cuts_of(chosen: Manifest) -> list[Manifest]:
+    """Open the cuts that were made before the documents were chosen, if any."""
+    return [cut for manifest in (chosen, *inputs_of(chosen, "split")) for cut in inputs_of(manifest, "cuts")]
 
 
 def chosen_batches(shard: CorpusShard) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,7 @@ tokenizer before encoding: a text that happens to contain "<|endoftext|>" is tex
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -18,12 +18,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, inputs_of, settings_dict, unit_keys
 from lmpipe.settings import CanarySettings
 from lmpipe.storage import replacing
 from lmpipe.text.segment import words
 from lmpipe.tokens.canaries import SOURCE, planted
-from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
+from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards, cuts_of
 from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer, vocabulary
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class CanaryUnit(NamedTuple):
         """Lay the canaries out as chosen documents."""
         rows = [
             {"id": id, "source": SOURCE, "split": "train", "bytes": len(text.encode()), "words": len(words(text, "en"))}
-            | {"lang": None, "text": text}
+            | {"lang": None, "domain": SOURCE, "text": text}
             for id, text in planted(self.settings, self.seed)
         ]
         yield pa.RecordBatch.from_pylist(rows, schema=PLANTED)
@@ -118,10 +118,15 @@ def encode(
     inputs = (chosen.reference, tokenizer.reference)
     plan = Plan(stage="encode", name=chosen.name, version=VERSION, settings=settings, inputs=inputs)
     kind = token_type(settings["vocabulary"])
-    units: list[EncodeUnit | CanaryUnit] = [EncodeUnit(s, path, end, kind) for s in corpus_shards(chosen)]
+    shards = corpus_shards(chosen)
+    units: list[EncodeUnit | CanaryUnit] = [EncodeUnit(shard, path, end, kind) for shard in shards]
+    reads: list[Sequence[Any]] = [(*shard, path) for shard in shards]
     if canaries is not None:
         units.append(CanaryUnit(canaries, seed, path, end, kind))
-    return build(plan, data, encode_unit, units, execution)
+        reads.append((SOURCE, seed, path))
+    decided = inputs_of(chosen, "decide")
+    read = [chosen, tokenizer, *(c for d in decided for c in inputs_of(d, "clean")), *cuts_of(chosen)]
+    return build(plan, data, encode_unit, units, execution, keys=unit_keys(read, reads))
 
 
 def encode_unit(unit: EncodeUnit | CanaryUnit, output: UnitOutput) -> None:

@@ -9,9 +9,9 @@ A mixture is made here and not by the trainer: a source of 2.5 epochs has each t
 shards twice, and half of them (by hash) three times, each copy at a place of its own. So whatever reads
 the shards gets the mixture, and SQL over the index says who is in it how often.
 
-Appending links the shards of an earlier dataset and packs only documents whose id is in none of them. A
-document that has changed since stays as it was; one that is chosen no longer stays, too, and is counted
-(`gone`): when there are many, pack afresh.
+Appending links the shards of an earlier dataset and packs only documents that are in none of them, or that have
+changed since (by bytes and words); what was packed before stays, and a document that is chosen no longer is counted
+(`gone`): when there are many, pack afresh. Held-out documents stay as they were.
 """
 
 import contextlib
@@ -74,11 +74,15 @@ chosen as (
         coalesce(map_extract_value(map($sources::varchar[], $epochs::double[]), source), 1) as epochs,
         ('0x' || md5('copies:' || $seed || ':' || id)[:8])::bigint / 4294967296.0 as draw
     from read_parquet($indexes, filename = true)
-    where split = $split and id not in (from packed)
+    where split = $split and (
+        id not in (select id from packed)
+        -- held-out documents stay as they were: one in two versions would be scored twice
+        or split = 'train' and (id, bytes, words) not in (from packed)
+    )
 )
 select *, (floor(epochs) + (draw < epochs - floor(epochs))::int)::int as copies from chosen
 """
-"""Documents that earlier shards lack, and how often each is to be packed."""
+"""Documents that earlier shards lack or have in another version, and how often each is to be packed."""
 
 ORDER = """
 with
@@ -144,6 +148,8 @@ def pack(encoded: Manifest, data: Path, settings: TokensSettings, seed: int, exe
         )
     (tokenizer,) = inputs_of(encoded, "tokenizer")
     old = open_dataset(data / "tokens" / settings.append_to) if settings.append_to is not None else None
+    if old is not None and encoded.reference in old.inputs:
+        return old  # it was packed from these very documents
     epochs = mixture(settings, tokens_by_source(encoded), encoded.name)
     body = settings_dict(settings) | encoded.settings | {"seed": seed, "epochs": epochs}
     inputs = [encoded.reference, tokenizer.reference]
@@ -151,6 +157,7 @@ def pack(encoded: Manifest, data: Path, settings: TokensSettings, seed: int, exe
     if old is not None:
         check_same_tokenizer(old, tokenizer)
         inputs.append(old.reference)
+        body["appended"] = "new and changed"
         units += link_units(old, encoded)
     plan = Plan(stage="tokens", name=encoded.name, version=VERSION, settings=body, inputs=tuple(inputs))
     units += [*pack_units(encoded, settings, seed, epochs, old), *tokenizer.paths("tokenizer")]
@@ -270,9 +277,9 @@ def number_documents(unit: PackUnit, connection: Any) -> None:
     """Make the engine's table of the split's documents with their number of copies."""
     parameters: dict[str, Any] = {"split": unit.split, "seed": str(unit.seed), "indexes": unit.indexes}
     parameters |= {"sources": list(unit.epochs), "epochs": list(unit.epochs.values())}
-    connection.execute("create temp table packed (id varchar)")
+    connection.execute("create temp table packed (id varchar, bytes bigint, words bigint)")
     if unit.old:
-        connection.execute("insert into packed select id from read_parquet($old)", {"old": unit.old})
+        connection.execute("insert into packed select id, bytes, words from read_parquet($old)", {"old": unit.old})
     connection.execute(NUMBERED, parameters)
 
 

@@ -253,6 +253,16 @@ def link(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
+def last_run(data: Path, name: str, tokens: Manifest) -> Path | None:
+    """Return the newest finished run of this name on other tokens, or None."""
+    finished = sorted((data / "runs").glob(f"{name}-*/result.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(finished):
+        run = load_run(path.parent)
+        if run.name == name and run.tokens != tokens.reference:
+            return run.folder
+    return None
+
+
 def load_run(folder: Path) -> Run:
     """Read a run directory and see that its files are there in their size.
 

@@ -3,9 +3,9 @@
 import torch
 from safetensors.torch import load_file
 
-from lmpipe.train.checkpoint import MODEL, Checkpoint, load_model
+from lmpipe.train.checkpoint import Checkpoint, load_model
 from lmpipe.train.model import LanguageModel, Ngram, build_model
-from lmpipe.train.run import Run
+from lmpipe.train.run import MODEL, Run
 
 
 def open_model(run: Run, checkpoint: Checkpoint, device: torch.device) -> LanguageModel:

@@ -26,6 +26,9 @@ LOADS = {
     "ladder_points": "insert into ladder_points by name select $dataset as dataset, * from read_parquet($paths)",
     "ladder_fits": "insert into ladder_fits by name select $dataset as dataset, * from read_parquet($paths)",
     "ablation_runs": "insert into ablation_runs by name select $dataset as ablation, * from read_parquet($paths)",
+    "document_dates": """
+        insert or replace into document_dates by name select $dataset as dataset, * from read_parquet($paths)
+    """,
     "evaluations": """
         insert into evaluation_documents by name
         select $dataset as evaluation, * from read_parquet($paths)

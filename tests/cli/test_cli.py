@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 COMMANDS = [
     "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "tokens",
     "train", "pack", "collect", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
-    "rescore", "lattice", "ctc", "translate", "rerank",
+    "rescore", "lattice", "ctc", "translate", "rerank", "up", "down", "deploy", "refresh",
 ]  # fmt: skip
 
 RECIPE = """

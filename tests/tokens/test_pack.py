@@ -142,3 +142,18 @@ def test_appending_to_shards_of_another_tokenizer_is_refused(ingested: Ingested,
     old = packed(chosen, tmp_path)
     with pytest.raises(InputError, match="another tokenizer"):
         packed(chosen, tmp_path, learnt=learn(chosen, tmp_path, vocabulary=300), append_to=old.folder.name)
+
+
+def test_appending_packs_a_changed_training_document_again_and_leaves_held_out_ones(
+    ingested: Ingested, tmp_path: Path
+) -> None:
+    before = choose(tmp_path, ingested(TEXTS[:40]))
+    (tmp_path / "mine.json").write_bytes(learn(before, tmp_path).paths("tokenizer")[0].read_bytes())
+    learnt = learn(before, tmp_path, path="mine.json")
+    old = packed(before, tmp_path, learnt=learnt)
+    after = choose(tmp_path, ingested([f"{text} Later it was more." for text in TEXTS[:40]]))
+    new = packed(after, tmp_path, learnt=learnt, append_to=old.folder.name)
+    times = Counter((part, row["id"]) for part in ("train", "valid", "test") for row in index(new, part))
+    assert {number for (part, _), number in times.items() if part == "train"} == {2}
+    assert {number for (part, _), number in times.items() if part != "train"} == {1}
+    assert packed(after, tmp_path, learnt=learnt, append_to=new.folder.name) == new

@@ -63,6 +63,8 @@ class FeedState:
     sha256: str = ""
     """Of the last answer, for servers without ETag."""
     seen: list[str] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
+    """What the entries of the last answer said, by id, as a short hash: one that says something else has changed."""
     failures: int = 0
     """Polls in a row that failed."""
     next: float = 0.0
@@ -232,7 +234,7 @@ def poll_feed(turn: Turn, asking: Asking, main: MainThread, deadline: float) -> 
         return
     fetched = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
     with turn.lines.open("wb") as out:
-        for entry in new_entries(feed, entries):
+        for entry in fresh_entries(feed, entries):
             if time.monotonic() > deadline:
                 log.warning("feed %s: its host's time is over, the next poll goes on", turn.url)
                 return
@@ -240,21 +242,30 @@ def poll_feed(turn: Turn, asking: Asking, main: MainThread, deadline: float) -> 
             line = {"feed": turn.url, **entry._asdict(), "fetched": fetched, **page}
             out.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
             feed.seen.append(entry.id)
-    present = {entry.id for entry in entries}
+            feed.said[entry.id] = said(entry)
+    present = {entry.id: said(entry) for entry in entries}
     older = [number for number in feed.seen if number not in present]
-    feed.seen = [*older[-SEEN:], *dict.fromkeys(entry.id for entry in entries)]
+    feed.seen = [*older[-SEEN:], *present]
+    feed.said = present
     feed.sha256 = sha256
     feed.etag = asked_again_with(answer.headers.get("etag"))
     feed.modified = asked_again_with(answer.headers.get("last-modified"))
 
 
-def new_entries(feed: FeedState, entries: list[Entry]) -> Iterator[Entry]:
-    """Give each entry whose id was not seen before, once."""
+def fresh_entries(feed: FeedState, entries: list[Entry]) -> Iterator[Entry]:
+    """Give each entry whose id was not seen before, or that says something else than last time, once."""
     seen = set(feed.seen)
     for entry in entries:
-        if entry.id not in seen:
+        changed = entry.id in feed.said and feed.said[entry.id] != said(entry)
+        if changed or entry.id not in seen:
             seen.add(entry.id)
             yield entry
+
+
+def said(entry: Entry) -> str:
+    """Stand for what an entry says."""
+    text = "\n".join((entry.title, entry.html, entry.published))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def parsed(answer: Response) -> list[Entry]:

@@ -233,3 +233,15 @@ def test_feeds_can_be_listed_in_a_file(tmp_path: Path, content: str) -> None:
 def test_no_feed_at_all_is_a_mistake(tmp_path: Path) -> None:
     with serve({}) as server, pytest.raises(InputError, match="at least one feed"):
         poll(source(server), tmp_path)
+
+
+def test_an_entry_that_says_something_else_than_before_is_taken_again(tmp_path: Path) -> None:
+    changed = rss("1", "2").replace(b"News 1.", b"News 1, corrected.")
+    with serve({"/a": rss("1", "2")}) as server:
+        poll(source(server, "/a"), tmp_path)
+        server.files["/a"] = File(changed)
+        files = poll(source(server, "/a"), tmp_path)
+        assert poll(source(server, "/a"), tmp_path) == files
+    documents = [record for record in records(source(server, "/a"), files) if isinstance(record, Document)]
+    assert [document.text for document in documents] == ["News 1.", "News 2.", "News 1, corrected."]
+    assert documents[0].native_id == documents[2].native_id

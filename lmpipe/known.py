@@ -1,0 +1,56 @@
+"""What earlier datasets give to the next: units of work whose inputs are the same are linked, not done again.
+
+Nothing but a saving of time, like sources/reuse.py: a unit is taken over only from a dataset of the same stage, name,
+version and settings, under a key that stands for all else that its output depends on, such as the sha256 of the files
+it reads. So a corpus that grows by a day's news is read, cleaned, measured and encoded for that day alone, and has
+the bytes that it would have from scratch. `units.json` beside a manifest says which units a dataset is made of.
+"""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmpipe.storage import replacing, write_json
+
+log = logging.getLogger(__name__)
+
+UNITS = "units.json"
+NUMBER = re.compile(r"-\d{5}\.")
+"""Where a file's name has the number of its unit."""
+
+
+def write_units(folder: Path, identity: str, keys: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
+    """Write down what each unit made, for datasets to come."""
+    write_json(folder / UNITS, {"identity": identity, "units": dict(zip(keys, records, strict=True))})
+
+
+def known_units(siblings: Path, name: str, identity: str) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Find the units of earlier datasets of the same identity: key to folder and record; the newest dataset wins."""
+    known: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for path in sorted(siblings.glob(f"{name}-*/{UNITS}"), key=lambda path: path.stat().st_mtime):
+        body = json.loads(path.read_text(encoding="utf-8"))
+        if body["identity"] == identity and (path.parent / "manifest.json").exists():
+            known |= {key: (path.parent, record) for key, record in body["units"].items()}
+    return known
+
+
+def take_over(earlier: Path, record: dict[str, Any], folder: Path, index: int) -> dict[str, Any] | None:
+    """Link an earlier unit's files as those of unit `index`; return its record, or None where a file is gone."""
+    shards = []
+    for shard in record["shards"]:
+        path = NUMBER.sub(f"-{index:05d}.", shard["path"])
+        try:
+            with replacing(folder / path) as temporary:
+                os.link(earlier / shard["path"], temporary)
+            if (folder / path).stat().st_size != shard["bytes"]:
+                log.warning("%s: cut short, its unit is done again", earlier / shard["path"])
+                return None
+        except OSError as error:
+            log.info("not taken over: %s", error)
+            return None
+        shards.append(shard | {"path": path})
+    return record | {"shards": shards}
