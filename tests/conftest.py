@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.document import DOCUMENTS, Document, Origin, document_batches
+from lmpipe.storage import digest
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,7 +54,9 @@ def ingested(tmp_path: Path) -> Ingested:
         ]
         size = -(-len(documents) // units)
         parts = [(source, documents[i * size : (i + 1) * size]) for i in range(units)]
-        plan = Plan(stage="ingest", name=source, version=1, settings={"kind": "local", "rows": len(rows)}, inputs=())
+        plan = Plan(
+            stage="ingest", name=source, version=1, settings={"kind": "local", "rows": digest([repr(row) for row in rows])}, inputs=()
+        )
         return build(plan, tmp_path, write_documents, parts, Execution())
 
     return make

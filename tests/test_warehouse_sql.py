@@ -105,7 +105,7 @@ def test_a_saved_query_is_asked_with_parameters(data):
 def test_every_saved_query_runs_from_the_command_line(data):
     """Parameters come as text there: guards against a query that does not cast them."""
     run = warehouse.query(data / "warehouse", "select min(run) as run from trainings").to_pylist()[0]["run"]
-    values = {"runs": f"[{run}]", "document": "wiki:1"} | dict.fromkeys(("a", "b", "run", "id", "dataset"), run)
+    values = {"runs": f"[{run}]", "document": "wiki:1"} | dict.fromkeys(("a", "b", "run", "last", "id", "dataset"), run)
     for saved in warehouse.saved_queries():
         needed = [p.name for p in saved.parameters if p.default is None]
         given = [part for name in needed for part in ("--param", f"{name}={values[name]}")]

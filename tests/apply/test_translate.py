@@ -22,7 +22,7 @@ from lmpipe.settings import Model
 from lmpipe.train.model import LanguageModel
 from lmpipe.train.run import load_run
 from tests.evaluate.test_perplexity import scored_run
-from tests.train.token_dataset import END_OF_TEXT, LSTM, TRANSFORMER
+from tests.train.token_dataset import END_OF_TEXT, LSTM, NO_TEXT, TRANSFORMER
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ .,!\n1"
 
@@ -40,7 +40,7 @@ def letters_run(tmp_path: Path, model: Model = TRANSFORMER, std: float = 0.3) ->
     body = tokenizer.to_str()
     path.unlink()
     path.write_text(body)
-    rewritten = (run / "run.json").read_text().replace('"bytes": 2,', f'"bytes": {len(body.encode())},')
+    rewritten = (run / "run.json").read_text().replace(f'"bytes": {len(NO_TEXT)},', f'"bytes": {len(body.encode())},')
     (run / "run.json").write_text(rewritten)
     return run, built
 

@@ -53,7 +53,7 @@ def twice(folder: Path) -> dict[str, Any]:
 def test_scores_stand_twice_and_the_clean_one_is_that_of_documents_without_overlap(split: Manifest) -> None:
     data = split.folder.parent.parent
     run = trained(data, split)
-    scored = evaluate(run, EvaluateSettings(context=16), data, Execution())
+    scored = evaluate(run, EvaluateSettings(context=16, strides=("disjoint",)), data, Execution())
     assert rows(recorded(data, run, [scored.folder]), "select * from perplexity_clean") == []  # nobody searched yet
     (found,) = leaks(run, DecontaminateSettings(common=1000), Path(), data, Execution())
     folder = recorded(data, run, [scored.folder, found.folder])
@@ -66,7 +66,7 @@ def test_scores_stand_twice_and_the_clean_one_is_that_of_documents_without_overl
     assert row["bits_per_byte"] == pytest.approx(whole["bits"])
     assert row["bits_per_byte_clean"] == pytest.approx(clean["bits"])
     (same,) = rows(folder, "select * from perplexity where slice = 'all'")
-    assert row["bits_per_byte_low"] == pytest.approx(same["bits_per_byte_low"])
+    assert row["bits_per_byte_low"] == pytest.approx(same["bits_per_byte_low"], rel=0.02)  # linearised and resampled
     assert row["bits_per_byte_clean_high"] > row["bits_per_byte_clean"]
     leaked = warehouse.run_query(folder, "leaked_documents").to_pylist()
     assert len(leaked) == row["contaminated"] + sum(some["set"] == "valid" for some in leaked)
@@ -81,7 +81,7 @@ def test_what_the_recipe_has_removed_from_training_is_no_leak(split: Manifest) -
     assert cleared.counts["contaminated.test"]
     run = trained(data, cleared)
     (found,) = leaks(run, everything, Path(), data, Execution())
-    scored = evaluate(run, EvaluateSettings(context=16), data, Execution())
+    scored = evaluate(run, EvaluateSettings(context=16, strides=("disjoint",)), data, Execution())
     folder = recorded(data, run, [scored.folder, found.folder])
     row = rows(folder, "select * from perplexity_clean where slice = 'all' and evaluation = $e", e=scored.fingerprint)
     assert [(r["contaminated"], r["bits_per_byte"] == r["bits_per_byte_clean"]) for r in row] == [(0, True)]

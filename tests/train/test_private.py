@@ -37,7 +37,7 @@ def test_without_clip_and_noise_it_is_the_gradient_of_the_batch(tmp_path: Path, 
     plain = gradients(training)
     private_loss = private_gradient(training, ids_BS, PrivacySettings(noise=1e-12, clip=1e6))
     assert private_loss == pytest.approx(loss, rel=1e-5)
-    torch.testing.assert_close(gradients(training), plain, atol=1e-6, rtol=1e-3)
+    torch.testing.assert_close(gradients(training), plain, atol=5e-6, rtol=1e-3)
 
 
 def test_no_row_can_move_the_sum_by_more_than_clip(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 -- question: which tokens datasets hold another number of tokens than their sources gave them?
--- grain: one row per tokens dataset and split
+-- grain: one row per tokens dataset that has such sums, and split
 with packed as (
     select dataset, role as split, sum(shards.tokens) as tokens
     from shards
     inner join datasets using (dataset)
-    where stage = 'tokens' and role in ('train', 'valid', 'test')
+    where stage = 'tokens' and role in ('train', 'valid', 'test') and dataset in (select dataset from token_stats)
     group by all
 ),
 given as (

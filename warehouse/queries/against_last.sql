@@ -5,17 +5,18 @@
 -- difference is in bits per byte, run minus last: above zero, the run is worse; the interval is that of
 -- paired_differences, which asks for equal sets; a corpus that grows has others each time
 with scored as (
-    select *, regexp_replace(comparable(protocol), '\|set:[^|]*', '') as way, row_number() over newest as place
+    select *, regexp_replace(comparable(protocol), '\|set:[^|]*', '') as way
     from evaluation_documents
     inner join datasets on datasets.dataset = evaluation_documents.evaluation
     where run in ($run, $last)
-    window newest as (partition by run, document order by finished desc, evaluation)
+    qualify row_number() over (partition by run, document, way order by finished desc, evaluation) = 1
 ),
 differences as (
     select a.document, a.source, a.bytes, a.nats - b.nats as nats
     from scored as a
     inner join scored as b on a.document = b.document and a.bytes = b.bytes and a.way = b.way
-    where a.run = $run and b.run = $last and a.place = 1 and b.place = 1
+    where a.run = $run and b.run = $last
+    qualify a.way = min(a.way) over () -- of two strides one
 ),
 slices as (
     from differences
