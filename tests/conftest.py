@@ -54,9 +54,8 @@ def ingested(tmp_path: Path) -> Ingested:
         ]
         size = -(-len(documents) // units)
         parts = [(source, documents[i * size : (i + 1) * size]) for i in range(units)]
-        plan = Plan(
-            stage="ingest", name=source, version=1, settings={"kind": "local", "rows": digest([repr(row) for row in rows])}, inputs=()
-        )
+        facts = {"kind": "local", "rows": digest([repr(row) for row in rows])}
+        plan = Plan(stage="ingest", name=source, version=1, settings=facts, inputs=())
         return build(plan, tmp_path, write_documents, parts, Execution())
 
     return make

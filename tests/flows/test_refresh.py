@@ -16,7 +16,8 @@ from lmpipe.curate.decide import decide
 from lmpipe.dataset import Execution, Manifest, inputs_of, open_dataset
 from lmpipe.recipe import load_recipe
 from lmpipe.sources.ingest import ingest
-from lmpipe.train.run import load_run
+from lmpipe.train.checkpoint import find_checkpoint
+from lmpipe.train.run import INIT, load_run
 from tests.flows.test_pipeline import WORDS
 from tests.road import fingerprints
 from tests.sources.download.server import File, serve
@@ -129,9 +130,10 @@ def test_a_changed_entry_of_training_is_packed_in_its_new_version_too(days: Days
 
 def test_the_second_training_begins_with_the_weights_of_the_first(days: Days) -> None:
     (first,), (second,) = days.first.runs, days.second.runs
-    start = load_run(second).start
-    assert start is not None
-    assert start["run"] == load_run(first).fingerprint
+    (begun,) = (file.sha256 for file in load_run(second).files if file.role == INIT)
+    last = find_checkpoint(first)
+    assert last is not None
+    assert begun == last.sha256
     assert "steps 1 to 6" in (second / "train.log").read_text()
 
 
