@@ -43,9 +43,9 @@ THREADS = 2
 TIMED_STEPS = 5
 """Steps in a turn."""
 ROUNDS = 4
-BUDGET = 300.0
+BUDGET = 200.0
 """CPU seconds that each trains for."""
-STEPS = 150
+STEPS = 100
 """Of the schedules: what the other does in the budget, about; whoever is faster does more steps of a longer one."""
 LEARNING_RATES = (1e-3, 2e-3, 4e-3)
 CPU = torch.device("cpu")
