@@ -11,9 +11,9 @@ from prefect.artifacts import create_table_artifact
 from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
-from flows.record import record, record_training
+from flows.record import RECORDED, finish, record, record_training
 from flows.train import train_model
-from flows.watch import run_name, watching
+from flows.watch import Workers, run_name, watching
 from lmpipe import report, warehouse
 from lmpipe.ablate.comparison import Comparison, ablation
 from lmpipe.ablate.prepare import prepare_variant
@@ -56,9 +56,9 @@ def show_ablation(data: Path, name: str) -> Path:
     return report.build_report(results, data / "report.html")
 
 
-@flow(name="ablate", flow_run_name=run_name)
+@flow(name="ablate", flow_run_name=run_name, **RECORDED)
 def ablate(
-    recipe: Path, data: Path, drops: list[str], seeds: int = 3, train: str | None = None, workers: int = 2
+    recipe: Path, data: Path, drops: list[str], seeds: int = 3, train: str | None = None, workers: Workers = 2
 ) -> Path:
     """Train the recipe as it is and without each of some parts, with several seeds, and compare them pairwise.
 
@@ -89,6 +89,7 @@ def ablate(
             comparisons.append(Comparison(dropped=variant.dropped, training=training.name, run=run, base=base))
     table = compare(settings.name, data, comparisons)
     record(data, [table])
+    finish(recipe, data)
     show_ablation(data, settings.name)
     return table
 

@@ -73,7 +73,8 @@ def refresh(
     runs: list[Path] = []
     for training in settings.train:
         last = last_run(data, f"{settings.name}-{training.name}", open_dataset(tokens))
-        start = last if begin == "last" and append else None
+        counted = training.model.kind == "ngram"  # and so begins afresh, with all that is there
+        start = last if begin == "last" and append and not counted else None
         runs.append(train_where(where, recipe, data, tokens, training.name, start))
         evaluate(recipe, data, runs[-1])
         if last is not None:

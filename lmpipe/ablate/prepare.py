@@ -32,7 +32,8 @@ def prepare_variant(variant: Recipe, tokens: Manifest, data: Path, base: Path, e
         index = heldout(chosen, data, variant.decontaminate, base, execution)
         found = find_overlaps(chosen, index, data, execution)
         chosen = decontaminate(chosen, index, found, data, variant.decontaminate, execution)
-    return pack(encode(chosen, learnt, data, execution), data, variant.tokens, variant.seed, execution)
+    ids = encode(chosen, learnt, data, execution, variant.canaries, variant.seed)
+    return pack(ids, data, variant.tokens, variant.seed, execution)
 
 
 def split_of(encoded: Manifest) -> Manifest:

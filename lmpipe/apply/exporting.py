@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from lmpipe.apply.decoder import blocks_of
 from lmpipe.errors import InputError
-from lmpipe.evaluate.scorer import NeuralScorer, open_scorer
+from lmpipe.evaluate.scorer import Scorer, open_scorer
 from lmpipe.settings import LstmSettings, Model, TransformerSettings
 from lmpipe.storage import storage_errors
 from lmpipe.tokens.tokenizer import read_tokenizer, token_ids
@@ -51,8 +51,6 @@ def export_run(run: Path, folder: Path) -> str:
     Raises InputError where no stock architecture computes what the model does, or `folder` is there already.
     """
     scorer = open_scorer(run)
-    if not isinstance(scorer, NeuralScorer):
-        raise InputError(f"{run}: expected a neural model; transformers has no other kind.")
     family = architecture(scorer.run.settings.model, run)
     model = scorer.model
     assert isinstance(model, Transformer), "architecture refuses others"
@@ -107,7 +105,7 @@ def why_not(settings: Model) -> str | None:
     return next((reason for reason, is_so in found.items() if is_so), None)
 
 
-def write_tokenizer(scorer: NeuralScorer, folder: Path) -> None:
+def write_tokenizer(scorer: Scorer, folder: Path) -> None:
     """Copy the tokenizer, and name its closing token."""
     shutil.copyfile(scorer.tokenizer, folder / "tokenizer.json")
     names = {number: name for name, number in token_ids(read_tokenizer(scorer.tokenizer)).items()}
@@ -117,7 +115,7 @@ def write_tokenizer(scorer: NeuralScorer, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
 
 
-def shared_config(scorer: NeuralScorer, family: str) -> dict[str, Any]:
+def shared_config(scorer: Scorer, family: str) -> dict[str, Any]:
     """Write what every config.json has."""
     end = scorer.run.end_of_text
     body = {"architectures": [CLASSES[family]], "model_type": family, "vocab_size": scorer.run.vocabulary}

@@ -22,7 +22,7 @@ from lmpipe.apply.decoder import Decoder, StateDecoder, TransformerDecoder, Weig
 from lmpipe.apply.decoding import Decoding, check_decoding, choose, penalise
 from lmpipe.apply.text import GrowingText
 from lmpipe.errors import InputError, TrainingError
-from lmpipe.evaluate.scorer import NeuralScorer, open_scorer
+from lmpipe.evaluate.scorer import Scorer, open_scorer
 from lmpipe.storage import digest
 from lmpipe.tokens.tokenizer import read_tokenizer, vocabulary
 from lmpipe.train.model import Transformer
@@ -72,7 +72,7 @@ class Step:
 class Writer:
     """A model that continues texts."""
 
-    def __init__(self, scorer: NeuralScorer) -> None:
+    def __init__(self, scorer: Scorer) -> None:
         self.scorer, self.run, self.model = scorer, scorer.run, scorer.model
         self.layouts: dict[bool, Weights] = {}
 
@@ -238,11 +238,9 @@ def open_model(folder: Path, which: Literal["latest", "best"] = "latest", contex
     """Open a run directory's model for writing.
 
     `context` as in open_scorer. Raises TrainingError for a run without usable checkpoint or with another tokenizer,
-    InputError for a model that cannot write or a context it does not have.
+    InputError for a context that the model does not have.
     """
     scorer = open_scorer(folder, which, context=context)
-    if not isinstance(scorer, NeuralScorer):
-        raise InputError(f"{folder}: expected an LSTM or a Transformer, found another kind of model. Name such a run.")
     check_tokenizer(scorer)
     positions = getattr(scorer.run.settings.model, "positions", None)
     if positions is not None and scorer.context > positions:
@@ -253,7 +251,7 @@ def open_model(folder: Path, which: Literal["latest", "best"] = "latest", contex
     return Writer(scorer)
 
 
-def check_tokenizer(scorer: NeuralScorer) -> None:
+def check_tokenizer(scorer: Scorer) -> None:
     """Refuse a tokenizer that has ids beyond the model's vocabulary."""
     size = vocabulary(read_tokenizer(scorer.tokenizer))
     if size > scorer.run.vocabulary:

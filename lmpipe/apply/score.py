@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from lmpipe.apply.files import Text
 from lmpipe.errors import InputError, TrainingError
-from lmpipe.evaluate.scorer import Nats, Scorer
+from lmpipe.evaluate.scorer import Scorer
+from lmpipe.evaluate.windows import Nats
 from lmpipe.storage import digest
 
 Base = Literal["e", "2", "10"]

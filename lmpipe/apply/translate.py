@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.errors import InputError
-from lmpipe.evaluate.scorer import NeuralScorer, open_scorer
+from lmpipe.evaluate.scorer import Scorer, open_scorer
 from lmpipe.storage import digest
 from lmpipe.train.model import LanguageModel, State
 
@@ -88,7 +88,7 @@ def penalised(log_p: float, length: int, penalty: float) -> float:
 
 
 @torch.inference_mode()
-def translate(scorer: NeuralScorer, sources: Sequence[str], settings: TranslateSettings) -> list[list[Beam]]:
+def translate(scorer: Scorer, sources: Sequence[str], settings: TranslateSettings) -> list[list[Beam]]:
     """Search the translations of each source, best first; those of like prompt length together.
 
     Raises InputError for a source whose prompt leaves no room in the model's context.
@@ -211,13 +211,13 @@ def translate_file(
 ) -> Manifest:
     """Translate sentences with a run's newest weights into DATA/translate/<name>-<fingerprint8>/.
 
-    Raises InputError when there are not as many references as sources, or the model cannot be stepped.
+    Raises InputError when there are not as many references as sources.
     """
     if references is not None and len(references) != len(sources):
         raise InputError(
             f"expected {len(sources)} references, found {len(references)}. Name the files of one test set."
         )
-    scorer = neural(run)
+    scorer = open_scorer(run)
     plan = Plan(
         stage="translate",
         name=name,
@@ -240,17 +240,9 @@ def cut(
         yield Unit(run=run, first=first, sources=list(sources[some]), references=wanted, settings=settings)
 
 
-def neural(run: Path) -> NeuralScorer:
-    """Open a model that can be stepped."""
-    scorer = open_scorer(run)
-    if not isinstance(scorer, NeuralScorer):
-        raise InputError(f"{run}: expected an LSTM or a Transformer, found {scorer.run.settings.model.kind}. Name one.")
-    return scorer
-
-
 def translate_unit(unit: Unit, output: UnitOutput) -> None:
     """Translate the sentences of one unit and write all beams; runs in any process."""
-    scorer = neural(unit.run)
+    scorer = open_scorer(unit.run)
     torch.set_num_threads(scorer.run.settings.threads)
     rows = []
     for number, beams in enumerate(translate(scorer, unit.sources, unit.settings)):
@@ -265,7 +257,7 @@ def translate_unit(unit: Unit, output: UnitOutput) -> None:
     output.count("sentences", len(unit.sources))
 
 
-def text_of(scorer: NeuralScorer, ids: Sequence[int]) -> str:
+def text_of(scorer: Scorer, ids: Sequence[int]) -> str:
     """Decode a translation into one line, without the token that ends it."""
     end = scorer.run.end_of_text
     return " ".join(scorer.decode([i for i in ids if i != end]).split())

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmpipe.errors import TrainingError
-from lmpipe.evaluate.scorer import Nats, Scorer
+from lmpipe.evaluate.scorer import Scorer
+from lmpipe.evaluate.windows import Nats
 from lmpipe.train.run import TOKENIZER
 
 ROUNDS = 100

@@ -40,15 +40,16 @@ from lmpipe.dataset import (
 )
 from lmpipe.errors import TrainingError
 from lmpipe.evaluate.passages import Passage, draw_passages
-from lmpipe.evaluate.probe import DECIMALS, checkpoint_of, chosen_of, open_probe, protocol, tokens_of
-from lmpipe.evaluate.scorer import NeuralScorer, Scorer
+from lmpipe.evaluate.probe import DECIMALS, chosen_of, open_probe, protocol, tokens_of
+from lmpipe.evaluate.scorer import Scorer
 from lmpipe.recipe import from_dict
 from lmpipe.settings import AuditSettings, CanarySettings
 from lmpipe.storage import digest
 from lmpipe.tokens.canaries import Canary, canaries, candidates
+from lmpipe.train.checkpoint import Checkpoint, need_checkpoint
 from lmpipe.train.run import Run, load_run
 
-VERSION = 1
+VERSION = 2
 ROWS = 64
 """Passages that are continued together."""
 TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()
@@ -88,8 +89,8 @@ class AuditUnit:
 def audit(run: Path, settings: AuditSettings, data: Path, execution: Execution) -> Manifest:
     """Audit a run and commit the rows as dataset DATA/audit/<run name>-....
 
-    Raises TrainingError for a run that cannot be continued (an n-gram model), or whose context is too short, and
-    DatasetError when the datasets that it was made from are not in `data`.
+    Raises TrainingError for a run without checkpoint or with too short a context, and DatasetError when the datasets
+    that it was made from are not in `data`.
     """
     loaded = load_run(run)
     size = settings.prefix + settings.suffix
@@ -98,19 +99,31 @@ def audit(run: Path, settings: AuditSettings, data: Path, execution: Execution) 
             f"{run}: audit.prefix and audit.suffix come to {size} tokens, more than the run's context of"
             f" {loaded.settings.context}. Make them smaller."
         )
-    checkpoint = checkpoint_of(loaded, settings.checkpoint)
+    checkpoint = need_checkpoint(run, settings.checkpoint)
     (encoded,) = inputs_of(tokens_of(loaded, data), "encode")
     body = settings_dict(settings) | {"step": checkpoint.step}
     identity = {"run": loaded.fingerprint, "checkpoint": checkpoint.sha256}
     chosen = chosen_of(loaded, data)
     inputs = (identity, loaded.tokens, *(manifest.reference for manifest in chosen))
     plan = Plan(stage="audit", name=loaded.name, version=VERSION, settings=body, inputs=inputs)
-    epochs = checkpoint.step * loaded.settings.batch * loaded.settings.context / loaded.num_tokens("train")
-    folders = [manifest.folder for manifest in chosen]
-    unit = partial(AuditUnit, run=run, settings=settings, checkpoint=checkpoint.sha256, epochs=epochs, chosen=folders)
+    unit = partial(
+        AuditUnit,
+        run=run,
+        settings=settings,
+        checkpoint=checkpoint.sha256,
+        epochs=epochs_of(loaded, checkpoint),
+        chosen=[manifest.folder for manifest in chosen],
+    )
     planted = [planted_in(encoded.settings)] if "canaries" in encoded.settings else []
     units = [unit(canaries=secrets) for secrets in (None, *planted)]
     return build(plan, data, audit_unit, units, execution)
+
+
+def epochs_of(run: Run, checkpoint: Checkpoint) -> float:
+    """Say how often a model has seen its training split; one that is counted sees it once."""
+    if run.settings.model.kind == "ngram":
+        return 1.0
+    return checkpoint.step * run.settings.batch * run.settings.context / run.num_tokens("train")
 
 
 def planted_in(settings: dict[str, Any]) -> tuple[CanarySettings, int]:
@@ -172,12 +185,7 @@ def extraction_row(passage: Passage, made: Sequence[int], sample: int, prefix: i
 
 @torch.inference_mode()
 def continued(scorer: Scorer, prefix_BT: Tensor, settings: AuditSettings, sample: int, first: int) -> Tensor:
-    """Let the model go on from prefixes of one length: `suffix` ids each, the likeliest ones or (sample > 0) drawn.
-
-    Raises TrainingError for a model that gives no distribution of the next token.
-    """
-    if not isinstance(scorer, NeuralScorer):
-        raise TrainingError(f"{scorer.run.folder}: expected a neural model to go on from a prefix. Audit another run.")
+    """Let the model go on from prefixes of one length: `suffix` ids each, the likeliest ones or (sample > 0) drawn."""
     model, device = scorer.model, scorer.model.head_VW.device
     key = digest([settings.seed, "extraction", sample, first])
     generator = torch.Generator().manual_seed(int(key[:15], 16))

@@ -21,10 +21,11 @@ import pyarrow as pa
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input
 from lmpipe.evaluate.pair_sets import Pair, read_pairs
-from lmpipe.evaluate.probe import DECIMALS, Which, checkpoint_of, open_probe, protocol
+from lmpipe.evaluate.probe import DECIMALS, Which, open_probe, protocol
 from lmpipe.evaluate.scorer import Scorer
 from lmpipe.settings import PairSet
 from lmpipe.storage import digest
+from lmpipe.train.checkpoint import need_checkpoint
 from lmpipe.train.run import Run, load_run
 
 VERSION = 1
@@ -66,7 +67,7 @@ def score_pairs(
     Raises TrainingError for a run without checkpoint and InputError for a set that cannot be read.
     """
     loaded = load_run(run)
-    checkpoint = checkpoint_of(loaded, which)
+    checkpoint = need_checkpoint(run, which)
     pairs = read_pairs(chosen, paths)
     signature = pairs_protocol(loaded, chosen, pairs)
     plan = Plan(

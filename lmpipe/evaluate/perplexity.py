@@ -25,7 +25,7 @@ from lmpipe.evaluate.signature import VERSION, Scored, name_set, read_vocabulary
 from lmpipe.evaluate.windows import Windows, protocols, text_nats
 from lmpipe.settings import EvaluateSettings
 from lmpipe.tokens.encode import load_encoder
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint
+from lmpipe.train.checkpoint import Checkpoint, need_checkpoint
 from lmpipe.train.model import LanguageModel
 from lmpipe.train.run import TOKENIZER, Run, load_run
 from lmpipe.train.stream import open_stream
@@ -131,9 +131,7 @@ def score(
     execution: Execution,
 ) -> Manifest:
     """Score the parts of a set, which belongs to the dataset `source`, under each protocol, and commit the rows."""
-    checkpoint = find_checkpoint(run.folder, settings.checkpoint)
-    if checkpoint is None:
-        raise TrainingError(f"{run.folder}: no usable checkpoint to evaluate. Train the run first.")
+    checkpoint = need_checkpoint(run.folder, settings.checkpoint)
     signatures = [signature(run, scored, windows) for windows in asked(run, settings, scored)]
     chosen = {key: value for key, value in asdict(settings).items() if key not in ("sets", "batch")}
     facts = {"run": run.name, "step": checkpoint.step, "set": scored.set, "protocols": signatures}

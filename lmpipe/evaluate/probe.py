@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 
 from lmpipe.dataset import Manifest, inputs_of, open_dataset
-from lmpipe.errors import DatasetError, TrainingError
+from lmpipe.errors import DatasetError
 from lmpipe.evaluate.scorer import Scorer, open_scorer
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint
-from lmpipe.train.run import TOKENIZER, Run
+from lmpipe.evaluate.signature import dtype_part, vocabulary_part
+from lmpipe.train.run import Run
 
 DECIMALS = 6
 """Of nats: below this, float32 differs between batch sizes, and float64 between orders of a sum."""
@@ -18,14 +18,6 @@ BATCH = 128
 """Windows that go through a model together: probes are short, and 128 rows of 12 tokens are a small batch."""
 
 Which = Literal["latest", "best"]
-
-
-def checkpoint_of(run: Run, which: Which) -> Checkpoint:
-    """Find the weights that are probed; raises TrainingError where there are none."""
-    checkpoint = find_checkpoint(run.folder, which)
-    if checkpoint is None:
-        raise TrainingError(f"{run.folder}: no usable checkpoint. Train the run first.")
-    return checkpoint
 
 
 @lru_cache(maxsize=1)
@@ -39,9 +31,7 @@ def open_probe(folder: Path, which: Which, sha256: str) -> Scorer:
 
 def protocol(run: Run, kind: str, *parts: str) -> str:
     """Compose the signature of a probe, in the manner of signature.py."""
-    tokenizer = next(file for file in run.files if file.role == TOKENIZER)
-    vocabulary = f"vocab:bpe{run.vocabulary}@{tokenizer.sha256[:8]}"
-    same = [vocabulary, f"win:{run.settings.context}", "first:eot", "dtype:fp32", "v:1"]
+    same = [vocabulary_part(run), f"win:{run.settings.context}", "first:eot", dtype_part(run), "v:2"]
     return "|".join([kind, *parts, *same])
 
 

@@ -56,26 +56,37 @@ class Scored:
 
 def signature(run: Run, scored: Scored, windows: Windows) -> str:
     """Compose the protocol signature of scoring a set with the models of `run`."""
-    tokenizer = next(file for file in run.files if file.role == TOKENIZER)
-    vocabulary = read_vocabulary(run.paths(TOKENIZER)[0])
-    openness = "closed" if vocabulary.closed else "open"
+    kind = read_vocabulary(run.paths(TOKENIZER)[0]).kind
     parts = [
         "ppl",
         f"set:{scored.set}",
         f"text:{scored.text}",
         f"count:{scored.count}",
-        f"unit:{scored.unit or UNITS[vocabulary.kind]}",
-        f"vocab:{openness}-{vocabulary.kind}{run.vocabulary}@{tokenizer.sha256[:8]}",
+        f"unit:{scored.unit or UNITS[kind]}",
+        vocabulary_part(run),
         f"win:{windows.context}",
         f"stride:{windows.stride}",
         "reset:doc" if windows.carry else "reset:window",
         "first:eot",
         f"end:{'scored' if scored.end else 'unscored'}",
         "dyn:no",
-        "dtype:fp64" if run.settings.model.kind == "ngram" else "dtype:fp32",
+        dtype_part(run),
         f"v:{VERSION}",
     ]
     return "|".join(parts)
+
+
+def vocabulary_part(run: Run) -> str:
+    """Name a run's vocabulary: open or closed, kind, size and hash of the tokenizer."""
+    tokenizer = next(file for file in run.files if file.role == TOKENIZER)
+    vocabulary = read_vocabulary(run.paths(TOKENIZER)[0])
+    openness = "closed" if vocabulary.closed else "open"
+    return f"vocab:{openness}-{vocabulary.kind}{run.vocabulary}@{tokenizer.sha256[:8]}"
+
+
+def dtype_part(run: Run) -> str:
+    """Name the precision of a run's log-softmax."""
+    return "dtype:fp64" if run.settings.model.kind == "ngram" else "dtype:fp32"
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

@@ -12,13 +12,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lmpipe.errors import TrainingError
 from lmpipe.settings import EvaluateSettings, Model
 from lmpipe.train.model import LanguageModel, State
+
+Nats = NDArray[np.float64]
+"""-ln p of each token of a text, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,8 @@ class Window(NamedTuple):
 
     owner: int
     """Number of the text."""
+    start: int
+    """Number of its first target in the text."""
     ids: Tensor
     first: int
     """Targets at its start that an earlier window has scored."""
@@ -70,13 +77,23 @@ def text_nats(
     """
     if windows.carry:
         return carried_nats(model, texts, end_of_text, windows.context, batch)
-    total = torch.zeros(len(texts), dtype=torch.float64)
+    return [float(nats.sum()) for nats in token_nats(model, texts, end_of_text, windows, batch)]
+
+
+@torch.no_grad()
+def token_nats(
+    model: LanguageModel, texts: Sequence[Tensor], end_of_text: int, windows: Windows, batch: int
+) -> list[Nats]:
+    """Compute -log p of every token of each text by windows that carry no state; the rest is as in text_nats."""
+    nats = [np.zeros(len(text)) for text in texts]
     pieces = [piece for owner, text in enumerate(texts) for piece in cut(owner, text, end_of_text, windows)]
     pieces.sort(key=lambda piece: -len(piece.ids))
     for first in range(0, len(pieces), batch):
         some = pieces[first : first + batch]
-        total.index_add_(0, torch.tensor([piece.owner for piece in some]), window_nats(model, some, None)[0])
-    nats: list[float] = total.tolist()
+        values_BT = window_nats(model, some, None)[0].numpy()
+        for piece, values_T in zip(some, values_BT, strict=True):
+            scored = slice(piece.first, len(piece.ids) - 1)
+            nats[piece.owner][piece.start :][scored] = values_T[scored]
     return nats
 
 
@@ -94,9 +111,9 @@ def carried_nats(
             pieces = [row[number] for row in rows if number < len(row)]
             assert state is not None, "a model that was given a state keeps one"
             state = [(h[: len(pieces)], c[: len(pieces)]) for h, c in state]
-            values, state = window_nats(model, pieces, state)
-            for piece, value in zip(pieces, values.tolist(), strict=True):
-                nats[piece.owner] += value
+            values_BT, state = window_nats(model, pieces, state)
+            for piece, values_T in zip(pieces, values_BT, strict=True):
+                nats[piece.owner] += float(values_T[: len(piece.ids) - 1].sum())
     return nats
 
 
@@ -105,19 +122,14 @@ def cut(owner: int, text: Tensor, end_of_text: int, windows: Windows) -> Iterato
     ids = torch.cat((torch.tensor([end_of_text]), text))
     overlap = windows.context - windows.stride
     for start in range(0, max(1, len(text) - overlap) if len(text) else 0, windows.stride):
-        yield Window(owner, ids[start : start + windows.context + 1], overlap if start else 0)
+        yield Window(owner, start, ids[start : start + windows.context + 1], overlap if start else 0)
 
 
 def window_nats(model: LanguageModel, pieces: Sequence[Window], state: State | None) -> tuple[Tensor, State | None]:
-    """Score windows side by side; return their sums, float64 on the CPU, and the state behind them.
+    """Score windows side by side; return -log p at each place (B, T), float64 on the CPU, and the state behind them.
 
-    Padding lies behind the text: of a row that ends there, the state is of no use any more.
+    Padding lies behind the text, and its numbers mean nothing: of a row that ends there, the state is of no use either.
     """
-    device = model.head_VW.device
-    ids_BS = pad_sequence([piece.ids for piece in pieces], batch_first=True).to(device)
+    ids_BS = pad_sequence([piece.ids for piece in pieces], batch_first=True).to(model.head_VW.device)
     nll_BT, after = model.nll_after(ids_BS[:, :-1], ids_BS[:, 1:], None, state)
-    ends_B = torch.tensor([len(piece.ids) - 1 for piece in pieces], device=device)
-    firsts_B = torch.tensor([piece.first for piece in pieces], device=device)
-    places_T = torch.arange(nll_BT.shape[1], device=device)
-    scored_BT = (places_T >= firsts_B[:, None]) & (places_T < ends_B[:, None])
-    return nll_BT.to(torch.float64).where(scored_BT, 0.0).sum(dim=1).cpu(), after
+    return nll_BT.to(torch.float64).cpu(), after

@@ -102,13 +102,13 @@ def board_chart(rows: Rows, palette: Palette) -> Spec:
 
 def ablation_chart(rows: Rows) -> Spec:
     """Show the difference that each dropped part makes (down), by slice (colour), around a line at zero."""
-    slices = run_colours(row["source"] for row in rows)
+    slices = run_colours(row["column"] for row in rows)
     axis = {"type": "quantitative", "title": "bits per byte without, minus with", "scale": {"nice": True}}
-    fields = ("dropped", "source", "difference", "difference_low", "difference_high")
+    fields = ("dropped", "column", "difference", "difference_low", "difference_high")
     where = {
         "y": {"field": "dropped", "type": "nominal", "title": None, "axis": {"grid": True}},
-        "yOffset": {"field": "source"},
-        "color": colours("source", slices),
+        "yOffset": {"field": "column"},
+        "color": colours("column", slices),
     }
     drawn = with_interval({"x": {"field": "difference", **axis}}, "difference_low", "difference_high", axis)
     return spec(

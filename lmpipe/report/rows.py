@@ -182,15 +182,25 @@ def ladder_rows(results: Path) -> list[dict[str, str]]:
     ]
 
 
+def ablation_cells(results: Path) -> list[dict[str, Any]]:
+    """Give the newest ablation of each recipe; `column` names a cell's slice, and its set where there are several."""
+    found = [row for row in ask(results, "ablation") if row["slice"] != "lang"]
+    several = len({row["set"] for row in found if row["set"] is not None}) > 1
+    for row in found:
+        name = row["set"].partition("@")[0] if several and row["set"] is not None else None
+        row["column"] = f"{name}: {row['source']}" if name is not None else row["source"]
+    return found
+
+
 def ablation_rows(results: Path) -> list[dict[str, str]]:
     """Give the newest ablation of each recipe as text: a row for each thing dropped, a column for each slice."""
-    found = [row for row in ask(results, "ablation") if row["slice"] != "lang"]
-    columns = list(dict.fromkeys(row["source"] for row in found))
+    found = ablation_cells(results)
+    columns = list(dict.fromkeys(row["column"] for row in found))
     table: dict[tuple[str, str], dict[str, str]] = {}
     for row in found:
         start = {"recipe": row["recipe"], "without": row["dropped"], "seeds": whole(row["seeds"])}
         line = table.setdefault((row["recipe"], row["dropped"]), start | dict.fromkeys(columns, UNKNOWN))
-        line[row["source"]] = difference(row) if row["difference"] is not None else row["verdict"]
+        line[row["column"]] = difference(row) if row["difference"] is not None else row["verdict"]
     return list(table.values())
 
 

@@ -1,6 +1,7 @@
 """The sections of the page, each from the answer of a saved query: a chart, a table, and what to know about them."""
 
 import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lmpipe.report import charts, rows
@@ -8,6 +9,22 @@ from lmpipe.report.elements import Draw, escape, figure, note, tabulate
 
 DATASETS = 200
 """Datasets that are listed; the query 'datasets' has them all."""
+
+
+def grouped(
+    draw: Draw,
+    chart: Callable[[charts.Rows], charts.Spec],
+    found: charts.Rows,
+    key: str,
+    title: str,
+    table: Sequence[dict[str, str]],
+) -> str:
+    """Draw a chart for each value of a column, whose name goes into the title, above one table of all."""
+    parts = [
+        figure(draw, chart(list(group)), title.format(name), table)
+        for name, group in itertools.groupby(found, key=lambda row: row[key])
+    ]
+    return f'<div class="charts">{"".join(parts)}</div>{tabulate(table)}'
 
 
 def leaderboard(scores: charts.Rows, palette: charts.Palette, draw: Draw) -> str:
@@ -55,22 +72,15 @@ def comparable_group(scores: charts.Rows, palette: charts.Palette, draw: Draw) -
 
 def ablation(results: Path, draw: Draw) -> str:
     """Show what each part of a recipe does to the perplexity."""
-    found = [row for row in rows.ask(results, "ablation") if row["slice"] != "lang"]
+    found = rows.ablation_cells(results)
     if not found:
         return note("No ablation yet: `lmpipe ablate`.")
-    table = rows.ablation_rows(results)
-    parts = [
-        figure(draw, charts.ablation_chart(list(group)), f"Recipe {recipe}: bits per byte without, minus with", table)
-        for recipe, group in itertools.groupby(found, key=lambda row: row["recipe"])
-    ]
-    return (
-        note(
-            "The recipe without one part at a time, scored on the same documents in the same tokens: bits per byte"
-            " without it, minus those with it. Above zero, the part helps. In brackets the 95 % interval over documents"
-            " and seeds; a star where it leaves out zero."
-        )
-        + f'<div class="charts">{"".join(parts)}</div>{tabulate(table)}'
-    )
+    title = "Recipe {}: bits per byte without, minus with"
+    return note(
+        "The recipe without one part at a time, scored on the same documents in the same tokens: bits per byte"
+        " without it, minus those with it. Above zero, the part helps. In brackets the 95 % interval over documents"
+        " and seeds; a star where it leaves out zero."
+    ) + grouped(draw, charts.ablation_chart, found, "recipe", title, rows.ablation_rows(results))
 
 
 def funnel(results: Path, draw: Draw) -> str:
@@ -78,12 +88,8 @@ def funnel(results: Path, draw: Draw) -> str:
     found = rows.ask(results, "funnel")
     if not found:
         return note("No split dataset yet.")
-    table = rows.funnel_rows(results)
-    parts = [
-        figure(draw, charts.funnel_chart(list(group)), f"Documents of recipe {recipe} by outcome", table)
-        for recipe, group in itertools.groupby(found, key=lambda row: row["recipe"])
-    ]
-    return f'<div class="charts">{"".join(parts)}</div>' + tabulate(table)
+    title = "Documents of recipe {} by outcome"
+    return grouped(draw, charts.funnel_chart, found, "recipe", title, rows.funnel_rows(results))
 
 
 def holes(results: Path) -> str:
@@ -102,12 +108,8 @@ def tokens(results: Path, draw: Draw) -> str:
     found = rows.ask(results, "tokens_per_source")
     if not found:
         return note("No tokens dataset yet.")
-    table = rows.token_rows(results)
-    parts = [
-        figure(draw, charts.token_chart(list(group)), f"Tokens of recipe {recipe} by source and split", table)
-        for recipe, group in itertools.groupby(found, key=lambda row: row["recipe"])
-    ]
-    return f'<div class="charts">{"".join(parts)}</div>' + tabulate(table)
+    title = "Tokens of recipe {} by source and split"
+    return grouped(draw, charts.token_chart, found, "recipe", title, rows.token_rows(results))
 
 
 def loss(curves: charts.Rows, palette: charts.Palette, draw: Draw) -> str:
@@ -129,18 +131,11 @@ def scaling(results: Path, draw: Draw) -> str:
     points = rows.ask(results, "ladder_points")
     if not points:
         return note("No ladder yet.")
-    table = rows.ladder_rows(results)
-    parts = [
-        figure(draw, charts.ladder_chart(list(group)), f"Ladder {name}: loss by tokens, measured and by the law", table)
-        for name, group in itertools.groupby(points, key=lambda row: row["ladder"])
-    ]
-    return (
-        note(
-            "L = E + A / N^alpha + B / D^beta for N parameters and D tokens (Hoffmann et al. 2022); intervals hold"
-            " 95 % of resampled trainings. Far outside the trainings a law foretells little."
-        )
-        + f'<div class="charts">{"".join(parts)}</div>{tabulate(table)}'
-    )
+    title = "Ladder {}: loss by tokens, measured and by the law"
+    return note(
+        "L = E + A / N^alpha + B / D^beta for N parameters and D tokens (Hoffmann et al. 2022); intervals hold"
+        " 95 % of resampled trainings. Far outside the trainings a law foretells little."
+    ) + grouped(draw, charts.ladder_chart, points, "ladder", title, rows.ladder_rows(results))
 
 
 def lineage(results: Path, scores: charts.Rows) -> str:

@@ -124,6 +124,14 @@ def find_checkpoint(run: Path, which: Literal["latest", "best"] = "latest") -> C
     return next((found for folder in newest_first(run) if (found := read_checkpoint(folder)) is not None), None)
 
 
+def need_checkpoint(run: Path, which: Literal["latest", "best"] = "latest") -> Checkpoint:
+    """Return the same; raises TrainingError where there is none."""
+    checkpoint = find_checkpoint(run, which)
+    if checkpoint is None:
+        raise TrainingError(f"{run}: no usable checkpoint. Train the run first.")
+    return checkpoint
+
+
 def read_checkpoint(folder: Path) -> Checkpoint | None:
     """Read one checkpoint, or say in the log what is wrong with it."""
     damage, body = verify(folder)

@@ -159,7 +159,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     """Bring the singular values of (N, m, n), best with m <= n, near one by Newton and Schulz's iteration.
 
     A GPU takes all at once in bf16. A CPU takes one after the other, which then stays in its cache, and iterates on
-    the small side of wide ones: for (192, 192) and (192, 768) together two thirds of the time of all at once.
+    the small side of wide ones: for 24 of (192, 192) and 12 of (192, 768) four fifths of the time of all at once.
     """
     if matrices.is_cuda:
         return iterated(matrices.bfloat16()).to(matrices.dtype)

@@ -17,7 +17,7 @@ from lmpipe.apply.nbest import NBest
 from lmpipe.apply.translate import Beam, TranslateSettings, prompt_of, search, translate, translate_file
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import InputError
-from lmpipe.evaluate.scorer import NeuralScorer, open_scorer
+from lmpipe.evaluate.scorer import open_scorer
 from lmpipe.settings import Model
 from lmpipe.train.model import LanguageModel
 from lmpipe.train.run import load_run
@@ -85,7 +85,6 @@ def test_a_length_penalty_lets_longer_texts_win() -> None:
 def test_translations_come_in_the_order_of_the_sentences(tmp_path: Path) -> None:
     run, _ = letters_run(tmp_path)
     scorer = open_scorer(run)
-    assert isinstance(scorer, NeuralScorer)
     settings = TranslateSettings(beams=2, batch=2)
     sentences = ["abc", "b", "cab", "xyz", "b c"]
     together = translate(scorer, sentences, settings)
@@ -97,7 +96,7 @@ def test_translations_come_in_the_order_of_the_sentences(tmp_path: Path) -> None
 def test_a_sentence_longer_than_the_context_is_refused(tmp_path: Path) -> None:
     run, _ = letters_run(tmp_path)
     with pytest.raises(InputError, match="a prompt of 42 tokens"):
-        translate(module.neural(run), ["abcd" * 10], TranslateSettings())
+        translate(open_scorer(run), ["abcd" * 10], TranslateSettings())
 
 
 def test_a_file_is_translated_in_units_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

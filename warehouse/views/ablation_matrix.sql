@@ -1,5 +1,5 @@
 -- question: what does each part of a recipe do to the perplexity of each source, language and domain?
--- grain: one row per ablation, thing dropped, set and slice; a row without numbers says why it may not be compared
+-- grain: one row per ablation, thing dropped, set, protocol and slice; a row without numbers says why it may not be compared
 -- difference is in bits per byte, without minus with, the mean over seeds of the paired difference over documents:
 -- above zero, the part helps. Its variance is that over resampled documents plus that between seeds, divided by their
 -- number; the 95 % interval is Student's, with the degrees of freedom of Satterthwaite (1946). One seed says nothing

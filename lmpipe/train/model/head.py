@@ -4,8 +4,7 @@ A plain cross-entropy keeps several (tokens, vocabulary) matrices between forwar
 tokens and 8192 words that is 134 MB each, and the layer is bound by memory traffic. Here the loss and its
 gradient are computed piece by piece in one pass and only the gradients of the inputs are kept
 (the idea of "Cut Your Losses", Wijmans et al. 2024, section 4, and of Liger-Kernel, Hsu et al. 2024);
-measured about twice as fast on 2 busy CPU threads (3.6 s against 1.5 to 1.7 s, 2026-11). On a CPU a piece's
-elementwise work goes on in parts that stay in the cache: 3 ns a logit with the cap, where whole pieces took 10.
+measured about twice as fast on 2 busy CPU threads (3.6 s against 1.5 to 1.7 s, 2026-11).
 
 Products are made in the precision of x, everything else in float32.
 
@@ -19,9 +18,6 @@ from torch import Tensor
 
 PIECE = 512
 """Tokens at a time: pieces of 512 and 1024 did best; smaller ones touch the whole gradient too often."""
-
-CACHED = 32
-"""Tokens at a time for elementwise work on a CPU: a megabyte of logits at a vocabulary of 8192."""
 
 
 def logits(x_NW: Tensor, head_VW: Tensor, cap: float | None) -> Tensor:
@@ -58,11 +54,8 @@ class SummedLoss(torch.autograd.Function):
             x = x_NW[start : start + PIECE]
             grad_NV, factor_N1 = rooms[-1, : len(x)], x.new_empty(len(x), 1, dtype=torch.float32)
             product(x if cap is None else x * (2 / cap), cast_head_VW.mT, rooms[0, : len(x)])
-            at_once = CACHED if x.is_cpu else PIECE
-            for first in range(0, len(x), at_once):
-                part = slice(first, min(first + at_once, len(x)))
-                targets = targets_N[start + part.start : start + part.stop]
-                totals += loss_and_gradient(rooms[:, part], targets, cap, smoothing, factor_N1[part])
+            targets = targets_N[start : start + PIECE]
+            totals += loss_and_gradient(rooms[:, : len(x)], targets, cap, smoothing, factor_N1)
             cast_grad_NV = grad_NV.to(x.dtype)
             torch.mm(cast_grad_NV, cast_head_VW, out=grad_x_NW[start : start + PIECE]).mul_(factor_N1)
             add_product(grad_head_VW, cast_grad_NV.mT, x * factor_N1.to(x.dtype))

@@ -5,7 +5,7 @@ as much as a good share of the products; from the cache next to nothing. Here ea
 tokens at a time, forward and backward, computes again what is cheaper than to keep, and reuses its rooms: fresh memory
 has to be zeroed by the kernel first. Other devices, and compiled blocks, have fused kernels of their own.
 
-Shape letters: B rows, T positions, W width, I inner width, H heads, D head width, N tokens, R tokens of a piece.
+Shape letters: W width, I inner width, N tokens, R tokens of a piece.
 """
 
 from typing import Any
@@ -82,44 +82,3 @@ class Relu2(torch.autograd.Function):
             grad_in_IW.addmm_(room.mT, x)
             torch.mm(room, in_IW, out=grad_x)
         return grad_x_NW, grad_in_IW, grad_out_WI
-
-
-class Heads(torch.autograd.Function):
-    """Queries and keys, normalised and turned, and values, from one projection, each in one block of memory: attention
-    on a CPU takes half as long again from a view of the projection."""
-
-    @staticmethod
-    def forward(ctx: Any, qkv_BT3HD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        rows, length, _, heads, width = qkv_BT3HD.shape
-        heads_3BHTD = qkv_BT3HD.new_empty(3, rows, heads, length, width)
-        scale_2BHT1 = qkv_BT3HD.new_empty(2, rows, heads, length, 1)
-        parts_3BHTD = qkv_BT3HD.permute(2, 0, 3, 1, 4)
-        for row in range(rows):
-            x, y, scale = parts_3BHTD[:, row], heads_3BHTD[:, row], scale_2BHT1[:, row]
-            turned(x[:2], cos_TD, sin_TD, y[:2])
-            y[:2].mul_(scale.copy_(inverse_size(y[:2])))
-            y[2].copy_(x[2])
-        q_BHTD, k_BHTD, v_BHTD = heads_3BHTD.unbind()
-        ctx.save_for_backward(q_BHTD, k_BHTD, scale_2BHT1, cos_TD, sin_TD)
-        return q_BHTD, k_BHTD, v_BHTD
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Grads:
-        q_BHTD, k_BHTD, scale_2BHT1, cos_TD, sin_TD = ctx.saved_tensors
-        rows, heads, length, width = q_BHTD.shape
-        grad_BT3HD = q_BHTD.new_empty(rows, length, 3, heads, width)
-        grad_3BHTD = grad_BT3HD.permute(2, 0, 3, 1, 4)
-        for row in range(rows):
-            for part, y_BHTD in enumerate((q_BHTD, k_BHTD)):
-                y_HTD, grad_HTD = y_BHTD[row], grads[part][row]
-                flat_HTD = along_sphere(grad_HTD, y_HTD, (grad_HTD * y_HTD).mean(-1, keepdim=True))
-                turned(flat_HTD.mul_(scale_2BHT1[part, row]), cos_TD, -sin_TD, grad_3BHTD[part, row])
-            grad_3BHTD[2, row].copy_(grads[2][row])
-        return grad_BT3HD, None, None
-
-
-def turned(x: Tensor, cos_TD: Tensor, sin_TD: Tensor, out: Tensor) -> None:
-    """Turn pairs (d, d + D / 2) of (..., T, D) by the angle of their position."""
-    half = cos_TD.shape[1]
-    torch.mul(x[..., :half], cos_TD, out=out[..., :half]).addcmul_(x[..., half:], sin_TD, value=-1)
-    torch.mul(x[..., half:], cos_TD, out=out[..., half:]).addcmul_(x[..., :half], sin_TD)

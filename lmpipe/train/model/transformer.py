@@ -122,7 +122,11 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows, length, width = x_BTW.shape
         qkv_BT3HD = self.attention_in(x_BTW).view(rows, length, 3, self.heads, width // self.heads)
-        q_BHTD, k_BHTD, v_BHTD = self.separate(qkv_BT3HD, turn)
+        q_BHTD, k_BHTD, v_BHTD = qkv_BT3HD.permute(2, 0, 3, 1, 4)
+        if self.qk_norm:
+            q_BHTD, k_BHTD = rms_norm(q_BHTD), rms_norm(k_BHTD)
+        if turn is not None:
+            q_BHTD, k_BHTD = rotate(q_BHTD, turn), rotate(k_BHTD, turn)
         if self.value_embedding is not None and self.value_scale is not None:
             extra_BTW = self.value_embedding(ids_BT).to(x_BTW.dtype) * self.value_scale.to(x_BTW.dtype)
             v_BHTD = v_BHTD + extra_BTW.view(rows, length, self.heads, -1).transpose(1, 2)
@@ -131,18 +135,6 @@ class Attention(nn.Module):
         causal = mask is None and k_BHTD.shape[2] == length > 1
         y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=causal)
         return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), (k_BHTD, v_BHTD)
-
-    def separate(self, qkv_BT3HD: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Take queries, keys and values out of their projection, normalised and turned as set."""
-        if self.qk_norm and turn is not None and pieces.in_pieces(qkv_BT3HD):
-            heads: tuple[Tensor, Tensor, Tensor] = pieces.Heads.apply(qkv_BT3HD, *turn)  # type: ignore[no-untyped-call]
-            return heads
-        q_BHTD, k_BHTD, v_BHTD = qkv_BT3HD.permute(2, 0, 3, 1, 4)
-        if self.qk_norm:
-            q_BHTD, k_BHTD = rms_norm(q_BHTD), rms_norm(k_BHTD)
-        if turn is not None:
-            q_BHTD, k_BHTD = rotate(q_BHTD, turn), rotate(k_BHTD, turn)
-        return q_BHTD, k_BHTD, v_BHTD
 
 
 class Block(nn.Module):
