@@ -103,7 +103,7 @@ class TrainSettings:
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of activations and products; weights, loss and averages stay fp32."""
     compile: bool = False
-    """Compile the Transformer's blocks (torch.compile): worth its minute on a GPU."""
+    """Compile a Transformer's blocks, and on a GPU the loss (torch.compile): worth its minute there."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Among several processes: each holds the whole model, or a slice of every weight, gradient and moment (FSDP2).
     No part of the identity: both, with any number of processes, compute the same steps (dropout's masks aside), and

@@ -88,9 +88,8 @@ def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
     model.precision = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
     if isinstance(model, Transformer):
         model.recompute = settings.recompute
-        if settings.compile:
-            for block in model.blocks:
-                block.compile()
+    if settings.compile:
+        model.compile_parts()
     if is_sharded(run, ranks):
         shard(model, ranks)
     else:

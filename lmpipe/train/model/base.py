@@ -37,6 +37,12 @@ class LanguageModel(nn.Module):
     """Largest absolute logit, or None."""
     precision: torch.dtype = torch.float32
     """Of activations and matrix products; weights stay float32."""
+    compiled: bool = False
+    """Whether what can be compiled is: the loss on a GPU, and a Transformer's blocks."""
+
+    def compile_parts(self) -> None:
+        """Compile what the training spends its time in."""
+        self.compiled = True
 
     def hidden(
         self, ids_BT: Tensor, documents_BT: Tensor | None = None, state: State | None = None
@@ -90,7 +96,7 @@ class LanguageModel(nn.Module):
         """Sum the training loss over all positions; `smoothing` of each target is spread over the vocabulary."""
         x_BTW, after = self.hidden(ids_BT, documents_BT, state)
         flat = x_BTW.flatten(0, 1), self.head_VW, targets_BT.flatten()
-        objective, nats = head.summed_nll(*flat, self.cap, smoothing)
+        objective, nats = head.summed_nll(*flat, self.cap, smoothing, self.compiled)
         penalty = self.penalty(x_BTW)
         if penalty is not None:
             objective = objective + penalty.double() * targets_BT.numel()

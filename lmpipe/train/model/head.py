@@ -11,6 +11,8 @@ Products are made in the precision of x, everything else in float32.
 Shape letters: N tokens, W width, V vocabulary.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -18,6 +20,9 @@ from torch import Tensor
 
 PIECE = 512
 """Tokens at a time: pieces of 512 and 1024 did best; smaller ones touch the whole gradient too often."""
+
+GPU_PIECE = 1 << 28
+"""Logits at a time on a GPU, where a piece has to fill the chip: 512 MB in bf16."""
 
 
 def logits(x_NW: Tensor, head_VW: Tensor, cap: float | None) -> Tensor:
@@ -44,21 +49,14 @@ class SummedLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x_NW: Tensor, head_VW: Tensor, targets_N: Tensor, cap: float | None, smoothing: float
+        ctx: Any, x_NW: Tensor, head_VW: Tensor, targets_N: Tensor, cap: float | None, smoothing: float, compiled: bool
     ) -> tuple[Tensor, Tensor]:
         grad_x_NW, grad_head_VW = torch.empty_like(x_NW), torch.zeros_like(head_VW)
-        cast_head_VW = head_VW.to(x_NW.dtype)
-        totals = torch.zeros(2, dtype=torch.float64, device=x_NW.device)
-        rooms = head_VW.new_empty(1 if cap is None else 2, min(PIECE, len(x_NW)), len(head_VW))
-        for start in range(0, len(x_NW), PIECE):
-            x = x_NW[start : start + PIECE]
-            grad_NV, factor_N1 = rooms[-1, : len(x)], x.new_empty(len(x), 1, dtype=torch.float32)
-            product(x if cap is None else x * (2 / cap), cast_head_VW.mT, rooms[0, : len(x)])
-            targets = targets_N[start : start + PIECE]
-            totals += loss_and_gradient(rooms[:, : len(x)], targets, cap, smoothing, factor_N1)
-            cast_grad_NV = grad_NV.to(x.dtype)
-            torch.mm(cast_grad_NV, cast_head_VW, out=grad_x_NW[start : start + PIECE]).mul_(factor_N1)
-            add_product(grad_head_VW, cast_grad_NV.mT, x * factor_N1.to(x.dtype))
+        tensors = x_NW, head_VW, targets_N, grad_x_NW, grad_head_VW
+        if x_NW.is_cuda:
+            totals = pass_at_once(*tensors, cap, smoothing, compiled_loss() if compiled else loss_at_once)
+        else:
+            totals = pass_in_cache(*tensors, cap, smoothing)
         ctx.save_for_backward(grad_x_NW, grad_head_VW)
         objective, nats = totals.unbind()
         ctx.mark_non_differentiable(nats)
@@ -67,7 +65,75 @@ class SummedLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_x_NW, grad_head_VW = ctx.saved_tensors
-        return grad_x_NW * grads[0].to(grad_x_NW.dtype), grad_head_VW * grads[0].float(), None, None, None
+        return grad_x_NW * grads[0].to(grad_x_NW.dtype), grad_head_VW * grads[0].float(), None, None, None, None
+
+
+def pass_in_cache(
+    x_NW: Tensor,
+    head_VW: Tensor,
+    targets_N: Tensor,
+    grad_x_NW: Tensor,
+    grad_head_VW: Tensor,
+    cap: float | None,
+    smoothing: float,
+) -> Tensor:
+    """Write both gradients and return the two sums, on a CPU: in place, in few passes over pieces that are reused."""
+    cast_head_VW = head_VW.to(x_NW.dtype)
+    totals = torch.zeros(2, dtype=torch.float64, device=x_NW.device)
+    rooms = head_VW.new_empty(1 if cap is None else 2, min(PIECE, len(x_NW)), len(head_VW))
+    for x, targets, grad_x in zip(*(torch.split(t, PIECE) for t in (x_NW, targets_N, grad_x_NW)), strict=True):
+        grad_NV, factor_N1 = rooms[-1, : len(x)], x.new_empty(len(x), 1, dtype=torch.float32)
+        product(x if cap is None else x * (2 / cap), cast_head_VW.mT, rooms[0, : len(x)])
+        totals += loss_and_gradient(rooms[:, : len(x)], targets, cap, smoothing, factor_N1)
+        cast_grad_NV = grad_NV.to(x.dtype)
+        torch.mm(cast_grad_NV, cast_head_VW, out=grad_x).mul_(factor_N1)
+        add_product(grad_head_VW, cast_grad_NV.mT, x * factor_N1.to(x.dtype))
+    return totals
+
+
+def pass_at_once(
+    x_NW: Tensor,
+    head_VW: Tensor,
+    targets_N: Tensor,
+    grad_x_NW: Tensor,
+    grad_head_VW: Tensor,
+    cap: float | None,
+    smoothing: float,
+    loss: "LossAtOnce",
+) -> Tensor:
+    """Write both gradients and return the two sums, on a GPU: large pieces, and all between two products in `loss`."""
+    cast_head_VW = head_VW.to(x_NW.dtype)
+    totals = torch.zeros(2, dtype=torch.float64, device=x_NW.device)
+    size = max(PIECE, GPU_PIECE // len(head_VW))
+    for x, targets, grad_x in zip(*(torch.split(t, size) for t in (x_NW, targets_N, grad_x_NW)), strict=True):
+        grad_NV, sums = loss(x @ cast_head_VW.mT, targets, cap, smoothing)
+        totals += sums
+        torch.mm(grad_NV, cast_head_VW, out=grad_x)
+        add_product(grad_head_VW, grad_NV.mT, x)
+    return totals
+
+
+LossAtOnce = Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]
+"""Takes logits before the cap, targets, cap and smoothing; returns the gradient by them and the two sums."""
+
+
+def loss_at_once(logits_NV: Tensor, targets_N: Tensor, cap: float | None, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Compute what loss_and_gradient does, without its economies: a compiler makes two passes over memory of it."""
+    z_NV = capped(logits_NV.float(), cap)
+    at_target_N1, log_sum_N1 = z_NV.gather(1, targets_N[:, None]), z_NV.logsumexp(1, keepdim=True)
+    nats_N1 = log_sum_N1 - at_target_N1
+    objective_N1 = nats_N1 + smoothing * (at_target_N1 - z_NV.mean(1, keepdim=True)) if smoothing else nats_N1
+    hit_NV = torch.arange(z_NV.shape[1], device=z_NV.device) == targets_N[:, None]
+    grad_NV = (z_NV - log_sum_N1).exp() - (1 - smoothing) * hit_NV - smoothing / z_NV.shape[1]
+    if cap is not None:
+        grad_NV = grad_NV * (1 - (z_NV / cap).square())
+    return grad_NV.to(logits_NV.dtype), torch.cat((objective_N1, nats_N1), 1).sum(0, dtype=torch.float64)
+
+
+@cache
+def compiled_loss() -> LossAtOnce:
+    """Compile loss_at_once, once a process."""
+    return torch.compile(loss_at_once)
 
 
 def product(a: Tensor, b: Tensor, out: Tensor) -> None:
@@ -118,8 +184,16 @@ def loss_and_gradient(
 
 
 def summed_nll(
-    x_NW: Tensor, head_VW: Tensor, targets_N: Tensor, cap: float | None, smoothing: float = 0.0
+    x_NW: Tensor,
+    head_VW: Tensor,
+    targets_N: Tensor,
+    cap: float | None,
+    smoothing: float = 0.0,
+    compiled: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Sum the smoothed loss, differentiable by x and head, and -log p(target) alone, in nats (float64)."""
-    sums: tuple[Tensor, Tensor] = SummedLoss.apply(x_NW, head_VW, targets_N, cap, smoothing)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+    """Sum the smoothed loss, differentiable by x and head, and -log p(target) alone, in nats (float64).
+
+    `compiled` compiles what lies between the products, on a GPU.
+    """
+    sums: tuple[Tensor, Tensor] = SummedLoss.apply(x_NW, head_VW, targets_N, cap, smoothing, compiled)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
     return sums

@@ -7,6 +7,8 @@ Shape letters: B rows, T positions, P positions before them (in the state), W wi
 V vocabulary.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,6 +46,35 @@ def rms_norm(x: Tensor) -> Tensor:
     return F.rms_norm(x, (x.shape[-1],))
 
 
+class Packed(NamedTuple):
+    """The documents of a batch, row after row, as FlashAttention takes sequences of different lengths."""
+
+    bounds_N: Tensor
+    """int32: position of the first token of each among all positions of the batch, and their number."""
+    longest: int
+    """Tokens that the longest can have."""
+
+
+def packed(documents_BT: Tensor) -> Packed:
+    """Find where documents begin: at the start of a row, and where the number changes."""
+    rows, length = documents_BT.shape
+    first_BT = torch.ones_like(documents_BT, dtype=torch.bool)
+    first_BT[:, 1:] = documents_BT[:, 1:] != documents_BT[:, :-1]
+    starts_N = first_BT.flatten().nonzero().flatten()
+    return Packed(F.pad(starts_N, (0, 1), value=rows * length).to(torch.int32), length)
+
+
+def packed_attention(q_BHTD: Tensor, k_BHTD: Tensor, v_BHTD: Tensor, documents: Packed) -> Tensor:
+    """Attend within each document alone, without a mask to read or a masked product to make: y_BHTD."""
+    from torch.nn.attention.varlen import varlen_attn  # half a second of imports that only a GPU pays
+
+    q, k, v = (x_BHTD.transpose(1, 2).flatten(0, 1) for x_BHTD in (q_BHTD, k_BHTD, v_BHTD))
+    bounds = documents.bounds_N, documents.bounds_N, documents.longest, documents.longest
+    y = varlen_attn(q, k, v, *bounds, window_size=(-1, 0))
+    assert isinstance(y, Tensor), "what else it computes was not asked for"
+    return y.view(*q_BHTD.transpose(1, 2).shape).transpose(1, 2)
+
+
 def attention_mask(documents_BT: Tensor) -> Tensor:
     """Build the additive mask (B, 1, T, T): 0 where a position may look, -inf elsewhere.
 
@@ -53,6 +84,11 @@ def attention_mask(documents_BT: Tensor) -> Tensor:
     same_BTT = documents_BT[:, :, None] == documents_BT[:, None, :]
     allowed_BTT = same_BTT & torch.ones(length, length, dtype=torch.bool, device=same_BTT.device).tril()
     return torch.zeros(allowed_BTT.shape, device=same_BTT.device).masked_fill_(~allowed_BTT, float("-inf"))[:, None]
+
+
+Mask = Tensor | Packed | None
+"""Where a position may look: an additive mask (B, 1, T, P + T) or a boolean one (T, P + T); within its document; or
+anywhere before it."""
 
 
 class LayerNorm(nn.LayerNorm):
@@ -117,7 +153,7 @@ class Attention(nn.Module):
         x_BTW: Tensor,
         ids_BT: Tensor,
         turn: Turn | None,
-        mask: Tensor | None,
+        mask: Mask,
         before: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         rows, length, width = x_BTW.shape
@@ -132,8 +168,11 @@ class Attention(nn.Module):
             v_BHTD = v_BHTD + extra_BTW.view(rows, length, self.heads, -1).transpose(1, 2)
         if before is not None:
             k_BHTD, v_BHTD = torch.cat((before[0], k_BHTD), dim=2), torch.cat((before[1], v_BHTD), dim=2)
-        causal = mask is None and k_BHTD.shape[2] == length > 1
-        y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=causal)
+        if isinstance(mask, Packed):
+            y_BHTD = packed_attention(q_BHTD, k_BHTD, v_BHTD, mask)
+        else:
+            causal = mask is None and k_BHTD.shape[2] == length > 1
+            y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=causal)
         return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), (k_BHTD, v_BHTD)
 
 
@@ -151,7 +190,7 @@ class Block(nn.Module):
         x_BTW: Tensor,
         ids_BT: Tensor,
         turn: Turn | None,
-        mask: Tensor | None,
+        mask: Mask,
         before: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         mixed_BTW, after = self.attention(self.attention_norm(x_BTW), ids_BT, turn, mask, before)
@@ -218,7 +257,7 @@ class Transformer(LanguageModel):
         x_BTW: Tensor,
         ids_BT: Tensor,
         turn: Turn | None,
-        mask: Tensor | None,
+        mask: Mask,
         before: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Run one block, with or without keeping its activations for the backward pass."""
@@ -231,6 +270,19 @@ class Transformer(LanguageModel):
             return again
         ran: tuple[Tensor, tuple[Tensor, Tensor]] = block(x_BTW, ids_BT, turn, mask, before)
         return ran
+
+    def packed(self, documents_BT: Tensor) -> Packed:
+        """Find the documents; their number changes from batch to batch, for which nothing is to be compiled anew."""
+        documents = packed(documents_BT)
+        if self.compiled:
+            torch._dynamo.maybe_mark_dynamic(documents.bounds_N, 0)
+        return documents
+
+    def compile_parts(self) -> None:
+        """Compile the blocks, which share one program, and the loss."""
+        super().compile_parts()
+        for block in self.blocks:
+            block.compile()
 
     def begin(self, rows: int) -> State:
         """Return keys and values of no position, shape (B, H, 0, D) for each layer."""
@@ -252,11 +304,13 @@ class Transformer(LanguageModel):
             return None
         return rotary(past, ids_BT.shape[1], self.settings.width // self.settings.heads, ids_BT.device)
 
-    def mask(self, ids_BT: Tensor, documents_BT: Tensor | None, past: int) -> Tensor | None:
+    def mask(self, ids_BT: Tensor, documents_BT: Tensor | None, past: int) -> Mask:
         """Build the mask where a plain causal one does not do: several documents in a row, or several new positions
         behind old ones."""
         if documents_BT is not None and self.settings.document_mask:
             assert not past, "rows of several documents are scored whole, not in pieces"
+            if ids_BT.is_cuda and self.precision == torch.bfloat16:
+                return self.packed(documents_BT)
             return attention_mask(documents_BT).to(self.precision)
         length = ids_BT.shape[1]
         if not past or length == 1:
