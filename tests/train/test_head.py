@@ -13,7 +13,7 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
     return x_NW, head_VW, torch.randint(50, (700,), generator=generator)
 
 
-@pytest.mark.parametrize("cap", [None, 4.0])
+@pytest.mark.parametrize("cap", [None, 4.0, 100.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_large_pieces_compute_what_autograd_does(cap: float | None, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head, "PIECE", 512)
