@@ -278,7 +278,7 @@ CONFIG: Spec = {
         **INK,
         "labelFontSize": 13,
         "titleFontSize": 13,
-        "labelLimit": 150,
+        "labelLimit": 220,
         "gridColor": "currentColor",
         "gridOpacity": 0.15,
         "domainColor": "currentColor",
@@ -286,7 +286,7 @@ CONFIG: Spec = {
         "tickColor": "currentColor",
         "tickOpacity": 0.4,
     },
-    "legend": {**INK, "orient": "bottom", "labelFontSize": 13, "labelLimit": 140, "symbolOpacity": 1},
+    "legend": {**INK, "orient": "bottom", "labelFontSize": 13, "labelLimit": 220, "symbolOpacity": 1},
 }
 
 

@@ -32,10 +32,13 @@ def still(chart: charts.Spec, name: str) -> str:
 
 
 def moving(chart: charts.Spec, name: str) -> str:
-    """Leave a chart to the page's script, which finds its spec beside the place of the drawing."""
+    """Leave a chart to the page's script, which finds its spec beside the place of the drawing.
+
+    The name is on what is around that place: Vega gives the place a role of its own.
+    """
     text = json.dumps(chart, ensure_ascii=False).replace("<", "\\u003c")  # a name may hold </script>
-    drawing = f'<div class="drawing" role="img" aria-label="{name}"></div>'
-    return f'<div class="chart">{drawing}<script type="application/json">{text}</script></div>'
+    spec = f'<script type="application/json">{text}</script>'
+    return f'<div class="chart" role="img" aria-label="{name}"><div class="drawing"></div>{spec}</div>'
 
 
 def tabulate(table: Sequence[dict[str, str]]) -> str:

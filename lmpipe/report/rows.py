@@ -42,6 +42,17 @@ def perplexity_row(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def scoring(row: dict[str, Any]) -> str:
+    """Name what runs were scored on and how: set and windows, from the protocol."""
+    parts = dict(part.partition(":")[::2] for part in row["protocol"].split("|"))
+    name = row["set"].partition("@")[0]
+    if "win" not in parts:
+        return name
+    if parts["reset"] == "doc":
+        return f"{name}, windows of {parts['win']} tokens with a carried state"
+    return f"{name}, windows of {parts['win']} tokens, one every {parts['stride']}"
+
+
 def leaderboard_row(row: Mapping[str, Any]) -> dict[str, str]:
     """Lay out one run on the leaderboard."""
     return {

@@ -36,7 +36,7 @@ def leaderboard(scores: charts.Rows, palette: charts.Palette, draw: Draw) -> str
     parts = []
     for group in groups:
         table = [rows.leaderboard_row(row) for row in group]
-        title = f"Set {group[0]['set']}: bits per byte by run"
+        title = f"{rows.scoring(group[0])}: bits per byte by run"
         if any(row["bits_per_byte"] is not None for row in group):
             parts.append(figure(draw, charts.board_chart(group, palette), title, table))
         parts.append(tabulate(table))
@@ -67,7 +67,7 @@ def comparable_group(scores: charts.Rows, palette: charts.Palette, draw: Draw) -
         for measure, title in (("bits_per_byte", "Bits per byte"), ("token_perplexity", "Token perplexity"))
     ]
     legend = "".join(f"<p><b>{label}</b> <code>{escape(text)}</code></p>" for text, label in protocols.items())
-    return f'<h3>Set {escape(scores[0]["set"])}</h3><div class="charts">{"".join(drawn)}</div>{tabulate(table)}{legend}'
+    return f'<h3>{escape(rows.scoring(scores[0]))}</h3><div class="charts">{"".join(drawn)}</div>{tabulate(table)}{legend}'
 
 
 def ablation(results: Path, draw: Draw) -> str:
