@@ -10,15 +10,16 @@ from torch import nn
 from train.token_dataset import small_settings, write_index, write_shard
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
-from lmpipe.settings import LstmSettings, Model, TokenizerSettings, TransformerSettings
+from lmpipe.settings import LstmSettings, Model, NgramSettings, TokenizerSettings, TransformerSettings
 from lmpipe.settings.models import GPT2
 from lmpipe.storage import replacing
 from lmpipe.tokens.encode import load_encoder
 from lmpipe.tokens.learn import learn_tokenizer
 from lmpipe.train.checkpoint import save_checkpoint
+from lmpipe.train.counting import count
 from lmpipe.train.model import build_model
 from lmpipe.train.progress import Progress
-from lmpipe.train.run import prepare_run
+from lmpipe.train.run import load_run, prepare_run
 
 TEXTS = (
     "The ship sailed at dawn, and nobody on the quay knew where she was bound.",
@@ -79,4 +80,13 @@ def random_run(data: Path, model: Model = TRANSFORMER, std: float = 0.3, **chang
     for parameter in built.parameters():
         nn.init.normal_(parameter, std=std)
     save_checkpoint(run, Progress(step=7), dict(built.named_parameters()), {})
+    return run
+
+
+def counted_run(data: Path, order: int = 3) -> Path:
+    """Prepare a run of an n-gram model and count TEXTS."""
+    run = prepare_run(
+        text_tokens(data), small_settings(NgramSettings(kind="ngram", order=order), context=64), "demo", data
+    )
+    assert count(load_run(run), lambda: None) is None
     return run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from apply.runs import LSTM, SMALL_GPT2, TRANSFORMER, random_run
+from apply.runs import LSTM, SMALL_GPT2, TRANSFORMER, counted_run, random_run
 from safetensors.torch import load_file, save_file
 
 from lmpipe.apply.decoding import Decoding, distribution, penalise
@@ -40,8 +40,9 @@ def test_greedy_writes_what_the_uncached_loop_writes(tmp_path: Path, model: Mode
         assert list(writer.write_all([prompt], GREEDY)[0].ids) == list(written.ids)
 
 
-def test_nats_are_those_of_scoring_the_text(tmp_path: Path) -> None:
-    writer = open_model(random_run(tmp_path))
+@pytest.mark.parametrize("make", [random_run, counted_run])
+def test_nats_are_those_of_scoring_the_text(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    writer = open_model(make(tmp_path))
     written = writer.write("The ship", GREEDY)
     ids = [*writer.encode("The ship")[1:], *written.ids]
     assert written.nats == pytest.approx(writer.scorer.score([ids])[0][-len(written.ids) :].tolist(), abs=1e-4)
@@ -55,6 +56,16 @@ def test_a_prompt_draws_the_same_alone_and_in_a_batch(tmp_path: Path) -> None:
     alone = [writer.write_all([prompt], drawing, number)[0] for number, prompt in enumerate(prompts)]
     assert [written.ids for written in together] == [written.ids for written in alone]
     assert together[0].ids != writer.write_all(prompts, Decoding(max_tokens=15, top_p=0.95, seed=4))[0].ids
+
+
+def test_an_ngram_model_writes_on_alone_in_a_batch_and_by_beam(tmp_path: Path) -> None:
+    writer = open_model(counted_run(tmp_path))
+    prompts = [writer.encode(text) for text in ("The ship sailed", "Rain fell", "公司")]
+    together = writer.write_all(prompts, GREEDY)
+    assert [written.ids for written in together] == [writer.write_all([p], GREEDY)[0].ids for p in prompts]
+    assert together[0].text.startswith(" at dawn")
+    best = writer.write("The ship sailed", replace(GREEDY, beams=3))
+    assert sum(best.nats) <= sum(together[0].nats) + 1e-6 or len(best.ids) != len(together[0].ids)
 
 
 def test_rows_that_ended_leave_the_others_as_they_are(tmp_path: Path) -> None:

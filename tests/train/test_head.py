@@ -15,7 +15,9 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("cap", [None, 4.0, 100.0])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_large_pieces_compute_what_autograd_does(cap: float | None, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_pieces_compute_what_autograd_does(
+    cap: float | None, smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(head, "PIECE", 512)
     monkeypatch.setattr(head, "GPU_PIECE", 50 * 256)  # smaller than PIECE: two pieces of 512 and 188
     x_NW, head_VW, targets_N = inputs()
