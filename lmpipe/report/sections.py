@@ -67,7 +67,9 @@ def comparable_group(scores: charts.Rows, palette: charts.Palette, draw: Draw) -
         for measure, title in (("bits_per_byte", "Bits per byte"), ("token_perplexity", "Token perplexity"))
     ]
     legend = "".join(f"<p><b>{label}</b> <code>{escape(text)}</code></p>" for text, label in protocols.items())
-    return f'<h3>{escape(rows.scoring(scores[0]))}</h3><div class="charts">{"".join(drawn)}</div>{tabulate(table)}{legend}'
+    return (
+        f'<h3>{escape(rows.scoring(scores[0]))}</h3><div class="charts">{"".join(drawn)}</div>{tabulate(table)}{legend}'
+    )
 
 
 def ablation(results: Path, draw: Draw) -> str:

@@ -18,8 +18,7 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
 def test_large_pieces_compute_what_autograd_does(
     cap: float | None, smoothing: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head, "PIECE", 512)
-    monkeypatch.setattr(head, "GPU_PIECE", 50 * 256)  # smaller than PIECE: two pieces of 512 and 188
+    monkeypatch.setattr(head, "PIECE", 512)  # pieces of 512 and 188
     x_NW, head_VW, targets_N = inputs()
     gradients = torch.empty_like(x_NW), torch.zeros_like(head_VW)
     found = head.pass_at_once(x_NW, head_VW, targets_N, *gradients, cap, smoothing, head.loss_at_once)
@@ -31,3 +30,11 @@ def test_large_pieces_compute_what_autograd_does(
     objective.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     torch.testing.assert_close(found, torch.stack((objective, nats_N.sum(dtype=torch.float64))).detach())
     torch.testing.assert_close(gradients, (x_NW.grad, head_VW.grad), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cap", [None, 4.0])
+def test_scores_are_those_of_log_softmax(cap: float | None) -> None:
+    x_NW, head_VW, targets_N = inputs()
+    expected = -head.logits(x_NW.double(), head_VW.double(), cap).log_softmax(-1).gather(1, targets_N[:, None])
+    found = head.token_nll(x_NW, head_VW, targets_N, cap)
+    torch.testing.assert_close(found.double(), expected.squeeze(1), rtol=0, atol=3e-6)

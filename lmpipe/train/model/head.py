@@ -38,13 +38,29 @@ def capped(logits_NV: Tensor, cap: float | None) -> Tensor:
     return logits_NV if cap is None else cap * torch.tanh(logits_NV / cap)
 
 
+@torch.no_grad()
 def token_nll(x_NW: Tensor, head_VW: Tensor, targets_N: Tensor, cap: float | None) -> Tensor:
-    """Compute -log p(target) of each token in nats, in float32; not differentiable on its own."""
-    pieces = []
-    for x, targets in zip(torch.split(x_NW, PIECE), torch.split(targets_N, PIECE), strict=True):
-        log_p = torch.log_softmax(logits(x, head_VW, cap), dim=-1)
-        pieces.append(-log_p.gather(1, targets[:, None]).squeeze(1))
-    return torch.cat(pieces)
+    """Compute -log p(target) of each token in nats, in float32; not differentiable.
+
+    In place, as in loss_and_gradient: with a cap of 15, half the time of a log_softmax of new tensors (2 CPU threads).
+    """
+    cast_head_VW, nll_N = head_VW.to(x_NW.dtype), x_NW.new_empty(len(x_NW), dtype=torch.float32)
+    size = piece_size(x_NW, head_VW)
+    room_NV = head_VW.new_empty(min(size, len(x_NW)), len(head_VW), dtype=torch.float32)
+    for x, targets, nll in zip(*(torch.split(t, size) for t in (x_NW, targets_N, nll_N)), strict=True):
+        logits_NV = room_NV[: len(x)]
+        product(x if cap is None else x * (2 / cap), cast_head_VW.mT, logits_NV)
+        if cap is not None:
+            logits_NV.sigmoid_().mul_(2 * cap)
+        at_target_N1, largest_N1 = logits_NV.gather(1, targets[:, None]), logits_NV.amax(1, keepdim=True)
+        log_sum_N1 = logits_NV.sub_(largest_N1).exp_().sum(1, keepdim=True).log_().add_(largest_N1)
+        torch.sub(log_sum_N1, at_target_N1, out=nll[:, None])
+    return nll_N
+
+
+def piece_size(x_NW: Tensor, head_VW: Tensor) -> int:
+    """Say how many tokens to take at a time."""
+    return max(PIECE, GPU_PIECE // len(head_VW)) if x_NW.is_cuda else PIECE
 
 
 class SummedLoss(torch.autograd.Function):
@@ -107,7 +123,7 @@ def pass_at_once(
     """Write both gradients and return the two sums, on a GPU: large pieces, and all between two products in `loss`."""
     cast_head_VW = head_VW.to(x_NW.dtype)
     totals = torch.zeros(2, dtype=torch.float64, device=x_NW.device)
-    size = max(PIECE, GPU_PIECE // len(head_VW))
+    size = piece_size(x_NW, head_VW)
     for x, targets, grad_x in zip(*(torch.split(t, size) for t in (x_NW, targets_N, grad_x_NW)), strict=True):
         grad_NV, sums = loss(x @ cast_head_VW.mT, targets, cap, smoothing)
         totals += sums
