@@ -45,7 +45,7 @@ def perplexity_row(row: Mapping[str, Any]) -> dict[str, str]:
 def scoring(row: dict[str, Any]) -> str:
     """Name what runs were scored on and how: set and windows, from the protocol."""
     parts = dict(part.partition(":")[::2] for part in row["protocol"].split("|"))
-    name = row["set"].partition("@")[0]
+    name: str = row["set"].partition("@")[0]
     if "win" not in parts:
         return name
     if parts["reset"] == "doc":
