@@ -1,4 +1,4 @@
-"""Texts from files, standard input and tables, and rows back out: text lines, JSONL, Parquet; in bounded memory.
+"""Texts from files, standard input and tables: text lines, JSONL, Parquet; in bounded memory. rows.py writes.
 
 A JSONL line is a string or an object, whose text stands in `text` or `prompt`; in Parquet the same columns. Other
 keys are not read; an `id` is kept, else a text's id is <file name>:<number of its line or row>.
@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, Protocol
+from typing import IO, Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe.errors import InputError
-from lmpipe.storage import replacing
 
 STANDARD = Path("-")
 """Standard input."""
@@ -34,12 +33,6 @@ class Text(NamedTuple):
 
     id: str
     text: str
-
-
-class Rows(Protocol):
-    """Takes rows one by one."""
-
-    def __call__(self, row: dict[str, Any]) -> None: ...
 
 
 def format_of(path: Path) -> Format:
@@ -123,48 +116,6 @@ def in_batches(texts: Iterable[Text], size: int) -> Iterator[tuple[Text, ...]]:
     rest = iter(texts)
     while group := tuple(islice(rest, size)):
         yield group
-
-
-@contextmanager
-def writing_rows(out: Path | None, schema: pa.Schema, line: str) -> Iterator[Rows]:
-    """Give a function that writes rows to `out`, in the format of its name, or as text lines to standard output.
-
-    `line` is the template of a text line. A file appears under its name at the end, whole.
-    """
-    if out is None:
-        yield lambda row: print(line.format(**row), flush=True)  # noqa: T201 (standard output is what was asked for)
-        return
-    with replacing(out) as temporary:
-        if format_of(out) == "parquet":
-            with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                kept: list[dict[str, Any]] = []
-                yield lambda row: keep(row, kept, writer, schema)
-                flush(kept, writer, schema)
-            return
-        with temporary.open("w", encoding="utf-8") as file:
-            if format_of(out) == "jsonl":
-                yield lambda row: print_to(file, json.dumps(row, ensure_ascii=False))
-            else:
-                yield lambda row: print_to(file, line.format(**row))
-
-
-def print_to(file: IO[str], line: str) -> None:
-    """Write a line."""
-    file.write(line + "\n")
-
-
-def keep(row: dict[str, Any], kept: list[dict[str, Any]], writer: pq.ParquetWriter, schema: pa.Schema) -> None:
-    """Collect rows into row groups."""
-    kept.append(row)
-    if len(kept) >= 4096:
-        flush(kept, writer, schema)
-
-
-def flush(kept: list[dict[str, Any]], writer: pq.ParquetWriter, schema: pa.Schema) -> None:
-    """Write what was collected."""
-    if kept:
-        writer.write_batch(pa.RecordBatch.from_pylist(kept, schema=schema))
-        kept.clear()
 
 
 def not_empty(texts: Iterator[Text], what: str) -> Iterator[Text]:

@@ -1,8 +1,8 @@
 """Write results as the name of a file asks: .jsonl, .parquet, .tsv, or anything else and standard output as text."""
 
 import json
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,35 +15,30 @@ BATCH = 4096
 """Rows per row group of Parquet."""
 
 
-def write_rows(rows: Iterable[Mapping[str, Any]], out: Path | None, text: str = "{text}") -> None:
-    """Write rows to `out`, which appears whole or not at all, or to standard output; `text` is a line of plain text."""
+def write_rows(
+    rows: Iterable[Mapping[str, Any]], out: Path | None, text: str = "{text}", schema: pa.Schema | None = None
+) -> None:
+    """Write rows to `out`, which appears whole or not at all, or each at once to standard output.
+
+    `text` is the template of a line of plain text; `schema` that of Parquet, where the first rows do not tell.
+    """
     if out is None or out == Path("-"):
-        write_text(rows, sys.stdout, text)
+        for row in rows:
+            print(text.format(**row), flush=True)  # noqa: T201 (standard output is what was asked for)
         return
     with storage_errors(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     with storage_errors(out.parent), replacing(out) as temporary:
         if out.suffix == ".parquet":
-            write_parquet(rows, temporary)
+            write_parquet(rows, temporary, schema)
             return
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            write = {".jsonl": write_jsonl, ".tsv": write_tsv}.get(out.suffix)
-            if write is not None:
-                write(rows, file)
+            if out.suffix == ".tsv":
+                write_tsv(rows, file)
+            elif out.suffix in (".jsonl", ".ndjson"):
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             else:
-                write_text(rows, file, text)
-
-
-def write_text(rows: Iterable[Mapping[str, Any]], file: TextIO, text: str) -> None:
-    """Write one line a row."""
-    for row in rows:
-        file.write(text.format(**row) + "\n")
-
-
-def write_jsonl(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
-    """Write one JSON object a row."""
-    for row in rows:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.writelines(text.format(**row) + "\n" for row in rows)
 
 
 def write_tsv(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
@@ -54,25 +49,18 @@ def write_tsv(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
         file.write("\t".join(" ".join(str(value).split()) for value in row.values()) + "\n")
 
 
-def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write row groups of BATCH rows; all columns are in the first row."""
-    writer: pq.ParquetWriter | None = None
-    held: list[Mapping[str, Any]] = []
-    schema: pa.Schema | None = None
+def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pa.Schema | None) -> None:
+    """Write row groups of BATCH rows; without a schema, the first of them tells it."""
+    groups = batched(rows, BATCH)
+    first = pa.Table.from_pylist(next(groups, []), schema=schema)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for group in groups:
+            writer.write_table(pa.Table.from_pylist(group, schema=first.schema))
 
-    def flush() -> None:
-        nonlocal writer, schema
-        table = pa.Table.from_pylist(held, schema=schema)
-        schema = table.schema
-        writer = writer or pq.ParquetWriter(path, schema, compression="zstd")
-        writer.write_table(table)
-        held.clear()
 
-    for row in rows:
-        held.append(row)
-        if len(held) == BATCH:
-            flush()
-    if held or writer is None:
-        flush()
-    assert writer is not None, "flush has opened it"
-    writer.close()
+def batched(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
+    """Group rows."""
+    rest = iter(rows)
+    while group := list(islice(rest, size)):
+        yield group

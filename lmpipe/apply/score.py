@@ -94,13 +94,14 @@ class Tally:
         self.nats = 0.0
         self.identity = hashlib.sha256(f"{scorer.run.fingerprint} {scorer.checkpoint.sha256} {context}".encode())
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Count a row of SCORES."""
+    def counted(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Count a row of SCORES, and pass it on."""
         self.texts += 1
         self.tokens += row["num_tokens"]
         self.bytes += row["num_bytes"]
         self.nats -= row["log_probability"] * UNITS[self.base]
         self.identity.update(digest([row["id"], row["text"]]).encode())
+        return row
 
     def check(self) -> None:
         """Raise InputError where there was nothing to score."""

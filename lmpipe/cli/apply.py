@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -59,6 +59,7 @@ def score(
     Example: lmpipe score data/runs/demo-lstm-1a2b3c4d stories.txt --base 2 --out scores.parquet
     """
     from lmpipe.apply import files as io
+    from lmpipe.apply.rows import write_rows
     from lmpipe.apply.score import LINE, SCORES, TOKEN_LINE, Tally, score_texts
     from lmpipe.evaluate.scorer import open_scorer
 
@@ -67,11 +68,9 @@ def score(
     window = context or scorer.run.settings.context
     tally = Tally(scorer, window, base)
     texts = io.not_empty(io.read_texts(paths, column, form), ", ".join(map(str, paths)))
-    with io.writing_rows(out, SCORES, TOKEN_LINE if per_token else LINE) as write:
-        for group in io.in_batches(counted(texts, out), 1 if stream else batch):
-            for row in score_texts(scorer, group, base, per_token):
-                tally.add(row)
-                write(row)
+    groups = io.in_batches(counted(texts, out), 1 if stream else batch)
+    rows = (row for group in groups for row in score_texts(scorer, group, base, per_token))
+    write_rows(map(tally.counted, rows), out, TOKEN_LINE if per_token else LINE, SCORES)
     tally.check()
     print(tally.summary(), file=sys.stderr)
     data = data_of(scorer.run)
@@ -116,6 +115,7 @@ def generate(
     from lmpipe.apply.decoding import Decoding
     from lmpipe.apply.generate import GENERATED, open_model
     from lmpipe.apply.prompts import fill
+    from lmpipe.apply.rows import write_rows
 
     decoding = Decoding(
         max_tokens=max_tokens, temperature=temperature or None, top_k=top_k, top_p=top_p, min_p=min_p,
@@ -130,13 +130,16 @@ def generate(
         return
     paths = files or [io.STANDARD]
     texts = io.not_empty(io.read_texts(paths, column, form), ", ".join(map(str, paths)))
-    with io.writing_rows(out, GENERATED, "{text}") as write:
+
+    def rows() -> "Iterator[dict[str, Any]]":
         for group in io.in_batches(counted(texts, out), batch):
             prompts = [fill(template, text.text) for text in group]
             written = writer.write_all([writer.encode(text) for text in prompts], decoding, recorder.number)
             for text, filled, continuation in zip(group, prompts, written, strict=True):
-                write(writer.row_of(text.id, filled, continuation))
                 recorder.note(filled, continuation)
+                yield writer.row_of(text.id, filled, continuation)
+
+    write_rows(rows(), out, schema=GENERATED)
     recorder.save()
 
 
