@@ -12,7 +12,7 @@ from flows.evaluate import evaluate
 from flows.ingest import ingest
 from flows.prepare import prepare
 from flows.record import RECORDED, finish, record, record_training
-from flows.train import train_model
+from flows.train import make_run, train_model
 from flows.watch import Workers, run_name, watching
 from lmpipe import report, warehouse
 from lmpipe.ablate.comparison import Comparison, ablation
@@ -21,7 +21,6 @@ from lmpipe.ablate.variants import Variant, chosen_training, seeded, variants
 from lmpipe.dataset import Execution, open_dataset
 from lmpipe.recipe import load_recipe
 from lmpipe.settings import TrainSettings
-from lmpipe.train.run import prepare_run
 
 
 @task(task_run_name="prepare without {variant.dropped}")
@@ -32,12 +31,6 @@ def prepare_without(variant: Variant, data: Path, tokens: Path, base: Path, work
     with watching(f"without {variant.dropped}") as tell:
         execution = Execution(workers=workers, progress=tell)
         return prepare_variant(variant.recipe, open_dataset(tokens), data, base, execution).folder
-
-
-@task(task_run_name="prepare run {training.name}")
-def make_run(training: TrainSettings, recipe: str, data: Path, tokens: Path) -> Path:
-    """Make a run directory for one seed."""
-    return prepare_run(open_dataset(tokens), training, recipe, data)
 
 
 @task(task_run_name="compare {name}")

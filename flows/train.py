@@ -20,6 +20,7 @@ from lmpipe import launch
 from lmpipe.dataset import open_dataset
 from lmpipe.errors import TrainingError
 from lmpipe.recipe import load_recipe
+from lmpipe.settings import TrainSettings
 from lmpipe.train.run import prepare_run
 
 LOG_SECONDS = 5.0
@@ -32,14 +33,16 @@ Where = Literal["here", "gpu"]
 """Train in the flow's own process group, or by the deployment train/gpu, whose pool takes one training at a time."""
 
 
-@task(task_run_name="prepare run {name}")
-def make_run(recipe: Path, data: Path, tokens: Path, name: str, start: Path | None) -> Path:
+@task(task_run_name="prepare run {training.name}")
+def make_run(training: TrainSettings, recipe: str, data: Path, tokens: Path) -> Path:
     """Make the run directory: settings and hard links to the shards, enough to train on any machine."""
-    settings = load_recipe(recipe)
-    (training,) = [t for t in settings.train if t.name == name]
-    if start is not None:
-        training = replace(training, init=start.name)
-    return prepare_run(open_dataset(tokens), training, settings.name, data)
+    return prepare_run(open_dataset(tokens), training, recipe, data)
+
+
+def named_training(recipe: Path, name: str, start: Path | None) -> TrainSettings:
+    """Find one [[train]] entry of a recipe, and let it begin with the weights of another run."""
+    (training,) = [training for training in load_recipe(recipe).train if training.name == name]
+    return training if start is None else replace(training, init=start.name)
 
 
 @task(task_run_name="train {name}")
@@ -105,9 +108,9 @@ def train(recipe: Path, data: Path, tokens: Path, name: str, start: Path | None 
         name: which [[train]] entry of the recipe
         start: the run directory of an earlier training whose weights are begun with; fresh weights otherwise
     """
-    (settings,) = [t for t in load_recipe(recipe).train if t.name == name]
-    run = make_run(recipe, data, tokens, name, start)
-    train_model(run, name, settings.steps, recipe)
+    training = named_training(recipe, name, start)
+    run = make_run(training, load_recipe(recipe).name, data, tokens)
+    train_model(run, name, training.steps, recipe)
     record_training(data, run)
     finish(recipe, data)
     return run
@@ -128,7 +131,7 @@ def train_where(where: Where, recipe: Path, data: Path, tokens: Path, name: str,
         state = trained.state.name if trained.state is not None else "nowhere"
         message = trained.state.message if trained.state is not None else ""
         raise TrainingError(f"training {name} in the pool gpu ended {state}: {message} See its run {trained.name}.")
-    return make_run(recipe, data, tokens, name, start)
+    return make_run(named_training(recipe, name, start), load_recipe(recipe).name, data, tokens)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Documents are drawn, not tokens: tokens of one document are not independent (a n
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from math import exp, factorial
 from typing import Any
 
@@ -153,7 +154,7 @@ def weights(keys: Numbers) -> Numbers:
     """Draw how often each document is in each resample."""
     steps = np.arange(1, RESAMPLES // LANES + 1, dtype=np.uint64) * np.uint64(GOLDEN)
     bits = mixed(keys.astype(np.uint64)[:, None] + steps[None, :]).astype("<u8")
-    drawn: Numbers = POISSON[bits.view("<u2")]
+    drawn: Numbers = poisson_table()[bits.view("<u2")]
     return drawn
 
 
@@ -165,11 +166,9 @@ def mixed(x: Numbers) -> Numbers:
     return hashed
 
 
+@cache
 def poisson_table() -> Numbers:
     """Give the Poisson variable of mean 1 for each of 65,536 equally likely numbers."""
     cumulated = np.cumsum([exp(-1) / factorial(k) for k in range(16)])
     variable: Numbers = np.searchsorted(cumulated, (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
     return variable
-
-
-POISSON = poisson_table()

@@ -63,6 +63,7 @@ def test_an_ngram_model_writes_on_alone_in_a_batch_and_by_beam(tmp_path: Path) -
     prompts = [writer.encode(text) for text in ("The ship sailed", "Rain fell", "公司")]
     together = writer.write_all(prompts, GREEDY)
     assert [written.ids for written in together] == [writer.write_all([p], GREEDY)[0].ids for p in prompts]
+    assert [list(written.ids) for written in together] == [plain_greedy(writer, prompt, 20) for prompt in prompts]
     assert together[0].text.startswith(" at dawn")
     best = writer.write("The ship sailed", replace(GREEDY, beams=3))
     assert sum(best.nats) <= sum(together[0].nats) + 1e-6 or len(best.ids) != len(together[0].ids)

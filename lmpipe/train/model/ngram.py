@@ -83,6 +83,14 @@ class Ngram(LanguageModel):
                     self.mix(n, context, p_V)
         return p_BV.log(), self.last(history_BH)
 
+    def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
+        """See LanguageModel; position by position, as there are no hidden vectors."""
+        state, logits = self.begin(len(ids_BT)), []
+        for ids_B1 in ids_BT.split(1, dim=1):
+            logits_BV, state = self.next_logits(ids_B1, state)
+            logits.append(logits_BV)
+        return torch.stack(logits, dim=1)
+
     def mix(self, n: int, context: int, p_V: Tensor) -> None:
         """Interpolate the distribution of the order below with that of a context, in place."""
         keys_N, base = self.table("keys", n), self.vocabulary + 1
