@@ -18,7 +18,7 @@ from results_corpus import corpus, fill, numbers_by_check, rows, training
 
 import lmpipe
 from lmpipe import warehouse
-from lmpipe.errors import WarehouseError
+from lmpipe.errors import StorageError, WarehouseError
 from lmpipe.warehouse import migrate
 from lmpipe.warehouse.door import opened
 
@@ -126,6 +126,14 @@ def test_a_damaged_private_file_is_refused_with_advice(tmp_path):
 
 
 # Migrations
+
+
+@pytest.mark.parametrize("kind", [duckdb.IOException, duckdb.TransactionException, duckdb.FatalException])
+def test_a_full_disk_is_told_as_such_and_not_as_damage(tmp_path, kind):
+    """DuckDB tells it in words alone: `Failed to commit: Could not write file ...: No space left on device`."""
+    told = pytest.raises(StorageError, match=r"lm.duckdb: no space left on the disk. Free some")
+    with told, warehouse.write(tmp_path):
+        raise kind('Failed: Could not write file "lm.duckdb.wal": No space left on device')
 
 
 def test_a_migration_changed_after_it_was_applied_is_refused(tmp_path, monkeypatch):
