@@ -278,7 +278,8 @@ def merge(plan: Plan, folder: Path, records: list[dict[str, Any]]) -> Manifest:
 
 def commit(manifest: Manifest, started: float) -> None:
     """Write made.json, then manifest.json by rename; from then on the dataset exists."""
-    made = {"version": __version__, "host": os.uname().nodename, "started": started, "finished": time.time()}
+    finished = max(started, time.time())  # the clock may have been put back
+    made = {"version": __version__, "host": os.uname().nodename, "started": started, "finished": finished}
     write_json(manifest.folder / "made.json", made)
     body = dataclasses.asdict(manifest)
     del body["folder"]

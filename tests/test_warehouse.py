@@ -257,6 +257,17 @@ def test_the_end_of_a_flow_run_replaces_its_start(tmp_path):
     ]
 
 
+def test_a_flow_run_under_a_clock_that_was_put_back_stops_no_later_one(tmp_path):
+    """It ended before it began, and the check of times made every run after it fail."""
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    common = {"flow_run": "f1", "kind": "pipeline", "flow": "pipeline", "recipe": "demo", "settings": {}}
+    common |= {"host": {}, "version": "0.1.0", "code": "c", "attempts": 1, "status": "completed"}
+    run = warehouse.FlowRun(**common, started=now, ended=now - timedelta(days=2))
+    warehouse.record_flow_run(tmp_path, run)
+    assert rows(tmp_path, "select ended - started as spent from flow_runs") == [{"spent": timedelta(0)}]
+    assert dict(warehouse.checks(tmp_path))["times"].num_rows == 0
+
+
 def test_what_a_flow_run_used_is_entered_by_the_flow_that_came_first(tmp_path):
     for reused in (False, True):
         dataset = warehouse.UsedDataset(dataset="d1", seconds=1.5, reused=reused)

@@ -3,7 +3,7 @@
 python -m tests.chaos [--kills 100] [--seed 1] [--only WORD] [--folder FOLDER]
 
 Ends with code 1 where anything was lost; what was lost then stays in the folder. Mounting small disks needs root, and
-the jump of the clock Debian's libfaketime; without them those faults are skipped, and said to be.
+the jump of the clock a C compiler; without them those faults are skipped, and said to be.
 """
 
 import argparse

@@ -1,10 +1,9 @@
 """Kill -9 at random moments, until the recipe completes in spite of it, and compare."""
 
 import shutil
-from collections import Counter
 
 from tests.chaos.laboratory import Laboratory, Verdict
-from tests.chaos.machine import AGE, Victim, kill_one
+from tests.chaos.machine import AGE, HUNG, Done, Victim, kill_one
 
 VICTIMS: tuple[Victim, ...] = tuple(AGE)
 
@@ -27,12 +26,18 @@ def killed(lab: Laboratory, number: int) -> dict[str, list[Verdict]]:
     return verdicts
 
 
+def may_end_so(victim: Victim, done: Done) -> bool:
+    """Say whether a run may end like that: whole, or killed itself, or telling of its part; but it may not hang."""
+    return done.code == 0 or (done.code != HUNG and SENTENCES.get(victim, "") in done.said)
+
+
 def lap(lab: Laboratory, most: int) -> list[tuple[Victim, Verdict]]:
     """Run the recipe on one data folder, again and again, killing each time until a run gets through; judge all."""
     data = lab.half(lab.chance.choice(BEGINNINGS))
     victims: list[Victim] = []
-    unclear: Counter[str] = Counter()
-    while len(victims) < most:
+    unclear: list[str] = []
+    done: Done | None = None
+    while len(victims) < most and (done is None or done.code != 0):
         victim = lab.chance.choice(VICTIMS)
         command = lab.start(data)
         if kill_one(command, victim, lab.server, lab.chance.uniform(0, LATEST * lab.seconds), lab.chance):
@@ -40,11 +45,10 @@ def lap(lab: Laboratory, most: int) -> list[tuple[Victim, Verdict]]:
         if not lab.server.command.alive:
             lab.server.start()
         done = command.finish()
-        if done.code == 0:
-            break
-        if SENTENCES.get(victim, "") not in done.said or (done.code == -1):
-            unclear[done.said] += 1
-    wrong = lab.mended(data) or "; ".join(unclear)
+        if not may_end_so(victim, done):
+            unclear.append(f"after kill -9 of {victim}: {done.said}")
+    wrong = lab.mended(data, done) or "; ".join(unclear)
+    print(f"killed {', '.join(victims) or 'none in time'}: {wrong or 'recovered'}", flush=True)
     if not wrong:
         shutil.rmtree(data)
     return [(victim, Verdict("lost", f"{data}: {wrong}") if wrong else Verdict("recovered")) for victim in victims]

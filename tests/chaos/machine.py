@@ -31,8 +31,11 @@ PATIENCE = 600.0
 ORPHAN_SECONDS = 40.0
 """A training whose launcher was killed saves its checkpoint, and has 25 s for it."""
 
-POLL_SECONDS = 0.01
-"""Between two looks at processes."""
+HUNG = -1
+"""Code of a command that did not end, or left processes behind."""
+
+POLL_SECONDS = 0.05
+"""Between two looks at all processes, which take some 3 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class Command:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             tell(session(self.process.pid), signal.SIGKILL)
-            return Done(-1, f"hung for {PATIENCE:g} s", False)
+            return Done(HUNG, f"hung for {PATIENCE:g} s", False)
         if left := orphans(self.process.pid):
-            return Done(-1, f"left {left} processes behind", False)
+            return Done(HUNG, f"left {left} processes behind", False)
         lines = self.log.read_text(errors="replace").replace("\r", "\n").splitlines()
         errors = [line for line in lines if line.startswith("error: ")]
         clear = code == 1 and len(errors) == 1 and not any(line.startswith("Traceback") for line in lines)
