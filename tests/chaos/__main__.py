@@ -1,6 +1,6 @@
 """Break everything, count, and print a table and, as the last line, one JSON object.
 
-python -m tests.chaos [--kills 100] [--seed 1] [--only WORD] [--folder FOLDER]
+python -m tests.chaos [--kills 100] [--seed 1] [--only PATTERN] [--folder FOLDER]
 
 Ends with code 1 where anything was lost; what was lost then stays in the folder. Mounting small disks needs root, and
 the jump of the clock a C compiler; without them those faults are skipped, and said to be.
@@ -9,6 +9,7 @@ the jump of the clock a C compiler; without them those faults are skipped, and s
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -30,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Break everything and count.")
     parser.add_argument("--kills", type=int, default=100, help="processes to kill at random moments")
     parser.add_argument("--seed", type=int, default=1, help="of all that is drawn")
-    parser.add_argument("--only", default="", help="only faults whose name holds this")
+    parser.add_argument("--only", default="", help="only faults whose name matches this pattern")
     parser.add_argument("--folder", type=Path, help="an empty folder for all files; else a temporary one")
     asked = parser.parse_args()
     folder = asked.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -54,7 +55,7 @@ def broken(lab: Laboratory, only: str) -> Verdicts:
     """Bring about all faults, telling of each."""
     verdicts: Verdicts = {}
     for name, each in (faults.faults() | network.faults()).items():
-        for fault in each if only in name else ():
+        for fault in each if re.search(only, name) else ():
             began = time.monotonic()
             verdict = fault(lab)
             verdicts.setdefault(name, []).append(verdict)
