@@ -20,7 +20,7 @@ from tests.chaos.state import differences, read_state
 Fault = Callable[[Laboratory], Verdict]
 
 ROOM = 1 << 28
-"""Bytes that a disk has once it is not full any more."""
+"""Bytes of a disk that is not full."""
 
 ALL = 100
 """More checkpoints than a run keeps."""
@@ -62,14 +62,14 @@ def faults() -> dict[str, list[Fault]]:
         "lost Prefect database": [lost_prefect],
         "lost warehouse": [lost_warehouse],
         "corrupted warehouse": [damaged_warehouse],
-    }  # fmt: skip
+    }
 
 
 @contextlib.contextmanager
-def disk(folder: Path, size: int) -> Iterator[Path]:
+def disk(folder: Path) -> Iterator[Path]:
     """Mount a disk of its own, in memory, and give a data folder on it."""
     folder.mkdir()
-    mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+    mount("-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder))
     try:
         yield folder / "data"
     finally:
@@ -91,7 +91,7 @@ def full_disk(lab: Laboratory, stage: str | None, room: int) -> Verdict:
     """Give the run, which has come to a stage, a disk with room for so many bytes more."""
     if not may_mount():
         return Verdict("skipped", "only root may mount a disk")
-    with disk(lab.fresh(), ROOM) as data:
+    with disk(lab.fresh()) as data:
         lab.half(stage, data)
         usage = os.statvfs(data.parent)
         used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
@@ -105,7 +105,7 @@ def read_only_disk(lab: Laboratory, stage: str) -> Verdict:
     """Let the disk become read-only when the run has come to a stage."""
     if not may_mount():
         return Verdict("skipped", "only root may mount a disk")
-    with disk(lab.fresh(), ROOM) as data:
+    with disk(lab.fresh()) as data:
         lab.half(stage, data)
         mount("-o", "remount,ro", str(data.parent))
         done = lab.run(data)

@@ -10,7 +10,7 @@ VICTIMS: tuple[Victim, ...] = tuple(AGE)
 BEGINNINGS = (None, "ingest", "split", "tokens")
 """Stages to whose end the undisturbed run is copied before a lap, so that its later half is hit as often."""
 
-LATEST = 0.7
+LATEST = 0.5
 """Share of the time of a whole run after which no kill is aimed: a run that goes on has less to do."""
 
 SENTENCES: dict[Victim, str] = {"worker": "a worker process was killed", "training": "was killed by signal 9"}
