@@ -6,7 +6,7 @@ DATA ?= data/demo
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test test-all lint audit clean bench-loader
+.PHONY: demo test test-all lint audit chaos clean bench-loader
 
 # Whole way on the embedded corpora. KEEP=1 leaves the Prefect server up, to look at the run.
 demo: $(VENV)/installed
@@ -29,6 +29,10 @@ audit: $(VENV)/installed
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(VENV)-audit/bin/pip-audit --requirement .ci/constraints.txt --no-deps --disable-pip
+
+# Kills and faults of every kind, and what became of each; as root it also fills disks. KILLS=100 takes some 20 minutes.
+chaos: $(VENV)/installed
+	$(BIN)/python -m tests.chaos --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
 # Two loaders more to compare with; without their dependencies, among which pip finds no way to this torch.
 bench-loader: $(VENV)-bench/installed

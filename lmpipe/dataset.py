@@ -27,7 +27,7 @@ from lmpipe import __version__
 from lmpipe.errors import DatasetError
 from lmpipe.known import known_units, take_over, write_units
 from lmpipe.settings import NOT_OUTPUT
-from lmpipe.storage import digest, file_sha256, locked, replacing, storage_errors, write_json
+from lmpipe.storage import check_sha256, digest, file_sha256, locked, replacing, storage_errors, write_json
 from lmpipe.workers import run_units
 
 log = logging.getLogger(__name__)
@@ -196,6 +196,7 @@ def build(
                 log.info("%s %s: already built, nothing to do (%s)", plan.stage, plan.name, folder)
                 return open_dataset(folder)
             started = time.time()
+            check_inputs(plan.inputs, data, set())
             if keys is not None:
                 take_known_units(plan, folder, keys)
             records = finish_units(folder, work, units, execution)
@@ -277,7 +278,8 @@ def merge(plan: Plan, folder: Path, records: list[dict[str, Any]]) -> Manifest:
 
 def commit(manifest: Manifest, started: float) -> None:
     """Write made.json, then manifest.json by rename; from then on the dataset exists."""
-    made = {"version": __version__, "host": os.uname().nodename, "started": started, "finished": time.time()}
+    finished = max(started, time.time())  # the clock may have been put back
+    made = {"version": __version__, "host": os.uname().nodename, "started": started, "finished": finished}
     write_json(manifest.folder / "made.json", made)
     body = dataclasses.asdict(manifest)
     del body["folder"]
@@ -318,6 +320,17 @@ def open_dataset(folder: Path) -> Manifest:
     return manifest
 
 
+def check_inputs(inputs: Iterable[dict[str, Any]], data: Path, checked: set[Path]) -> None:
+    """Check the datasets among some inputs, and those that they were made from, unless deleted: a stage reads both."""
+    for folder in referenced(inputs, data):
+        if folder not in checked and (folder / "manifest.json").exists():
+            checked.add(folder)
+            manifest = open_dataset(folder)
+            for shard in manifest.shards:
+                check_sha256(folder / shard.path, shard.sha256, "Delete the folder and run its stage again.")
+            check_inputs(manifest.inputs, data, checked)
+
+
 def unit_keys(manifests: Iterable[Manifest], units: Iterable[Sequence[Any]]) -> list[str]:
     """Say of each unit what it reads: paths by the sha256 that their manifest gives, other values as they are."""
     hashes = {manifest.folder / shard.path: shard.sha256 for manifest in manifests for shard in manifest.shards}
@@ -331,9 +344,12 @@ def inputs_of(manifest: Manifest, stage: str) -> list[Manifest]:
 
 def input_folders(manifest: Manifest) -> list[Path]:
     """List the folders of the datasets that `manifest` was made from, in order."""
-    data = manifest.folder.parent.parent
-    references = [reference for reference in manifest.inputs if "stage" in reference]
-    return [data / r["stage"] / f"{r['name']}-{r['fingerprint'][:8]}" for r in references]
+    return referenced(manifest.inputs, manifest.folder.parent.parent)
+
+
+def referenced(inputs: Iterable[dict[str, Any]], data: Path) -> list[Path]:
+    """List the folders of the datasets among some inputs."""
+    return [data / i["stage"] / f"{i['name']}-{i['fingerprint'][:8]}" for i in inputs if "stage" in i]
 
 
 def upstream(folders: Iterable[Path]) -> list[Path]:

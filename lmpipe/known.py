@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmpipe.storage import replacing, write_json
+from lmpipe.storage import immutable_sha256, replacing, write_json
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,11 @@ def take_over(earlier: Path, record: dict[str, Any], folder: Path, index: int) -
     for shard in record["shards"]:
         path = NUMBER.sub(f"-{index:05d}.", shard["path"])
         try:
+            if immutable_sha256(earlier / shard["path"]) != shard["sha256"]:
+                log.warning("%s: was changed since it was written, its unit is done again", earlier / shard["path"])
+                return None
             with replacing(folder / path) as temporary:
                 os.link(earlier / shard["path"], temporary)
-            if (folder / path).stat().st_size != shard["bytes"]:
-                log.warning("%s: cut short, its unit is done again", earlier / shard["path"])
-                return None
         except OSError as error:
             log.info("not taken over: %s", error)
             return None

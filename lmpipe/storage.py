@@ -11,10 +11,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lmpipe.errors import StorageError
+from lmpipe.errors import DatasetError, StorageError
 
 
 def digest(value: Any) -> str:
@@ -27,6 +28,28 @@ def file_sha256(path: Path) -> str:
     """sha256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, wanted: str, advice: str) -> None:
+    """Refuse a file that was changed since it was written: a flipped bit would go on into all that is made of it.
+
+    Raises DatasetError, with advice.
+    """
+    found = immutable_sha256(path)
+    if found != wanted:
+        raise DatasetError(f"{path}: expected sha256 {wanted[:12]}..., found {found[:12]}...: it is damaged. {advice}")
+
+
+def immutable_sha256(path: Path) -> str:
+    """sha256 of a file that nobody changes; this process reads it again only when its time or size is another."""
+    found = path.stat()
+    return remembered_sha256(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def remembered_sha256(path: Path, *version: int) -> str:
+    """sha256 of one version of a file."""
+    return file_sha256(path)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,32 @@ def test_damaged_shard_is_refused(tmp_path: Path, damage: str) -> None:
         path.unlink()
     with pytest.raises(DatasetError, match=r"expected \d+ bytes, found .* run its stage again"):
         open_dataset(path.parent)
+
+
+def flip(path: Path) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_bit_that_was_flipped_anywhere_above_is_refused(tmp_path: Path) -> None:
+    first = build(PLAN, tmp_path, write_number, [1], Execution())
+    second = build(after(first, "second"), tmp_path, write_number, [1], Execution())
+    flip(first.paths("numbers")[0])
+    with pytest.raises(DatasetError, match=r"numbers-00000.parquet: expected sha256 .* run its stage again"):
+        build(after(second, "third"), tmp_path, write_number, [1], Execution())
+
+
+def test_an_input_that_was_deleted_since_is_not_missed(tmp_path: Path) -> None:
+    first = build(PLAN, tmp_path, write_number, [1], Execution())
+    second = build(after(first, "second"), tmp_path, write_number, [1], Execution())
+    shutil.rmtree(first.folder)
+    assert numbers(build(after(second, "third"), tmp_path, write_number, [1], Execution())) == [1]
+
+
+def after(manifest: Manifest, stage: str) -> Plan:
+    return Plan(stage=stage, name="numbers", version=1, settings={}, inputs=(manifest.reference,))
 
 
 def test_folder_without_manifest_is_no_dataset(tmp_path: Path) -> None:

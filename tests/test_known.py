@@ -46,14 +46,15 @@ def test_another_version_takes_nothing_over(tmp_path: Path) -> None:
     assert DONE == ["one", "two"]
 
 
-def test_a_unit_whose_file_is_gone_or_cut_is_done_again(tmp_path: Path) -> None:
-    first = spelled(tmp_path, ["one", "two", "three"])
-    one, two, _ = first.paths("words")
+def test_a_unit_whose_file_is_gone_or_cut_or_damaged_is_done_again(tmp_path: Path) -> None:
+    first = spelled(tmp_path, ["one", "two", "three", "four"])
+    one, two, three, _ = first.paths("words")
     one.unlink()
     two.write_bytes(two.read_bytes()[:-1])
-    again = spelled(tmp_path, ["one", "two", "three", "four"])
-    assert DONE == ["one", "two", "four"]
-    assert len(again.shards) == 4
+    three.write_bytes(three.read_bytes()[:-1] + b"?")
+    again = spelled(tmp_path, ["one", "two", "three", "four", "five"])
+    assert DONE == ["one", "two", "three", "five"]
+    assert len(again.shards) == 5
 
 
 def test_a_dataset_that_is_not_committed_gives_nothing(tmp_path: Path) -> None:

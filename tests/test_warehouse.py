@@ -18,7 +18,7 @@ from results_corpus import corpus, fill, numbers_by_check, rows, training
 
 import lmpipe
 from lmpipe import warehouse
-from lmpipe.errors import WarehouseError
+from lmpipe.errors import StorageError, WarehouseError
 from lmpipe.warehouse import migrate
 from lmpipe.warehouse.door import opened
 
@@ -126,6 +126,14 @@ def test_a_damaged_private_file_is_refused_with_advice(tmp_path):
 
 
 # Migrations
+
+
+@pytest.mark.parametrize("kind", [duckdb.IOException, duckdb.TransactionException, duckdb.FatalException])
+def test_a_full_disk_is_told_as_such_and_not_as_damage(tmp_path, kind):
+    """DuckDB tells it in words alone: `Failed to commit: Could not write file ...: No space left on device`."""
+    told = pytest.raises(StorageError, match=r"lm.duckdb: no space left on the disk. Free some")
+    with told, warehouse.write(tmp_path):
+        raise kind('Failed: Could not write file "lm.duckdb.wal": No space left on device')
 
 
 def test_a_migration_changed_after_it_was_applied_is_refused(tmp_path, monkeypatch):
@@ -247,6 +255,17 @@ def test_the_end_of_a_flow_run_replaces_its_start(tmp_path):
             "seed": "1",
         }
     ]
+
+
+def test_a_flow_run_under_a_clock_that_was_put_back_stops_no_later_one(tmp_path):
+    """It ended before it began, and the check of times made every run after it fail."""
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    common = {"flow_run": "f1", "kind": "pipeline", "flow": "pipeline", "recipe": "demo", "settings": {}}
+    common |= {"host": {}, "version": "0.1.0", "code": "c", "attempts": 1, "status": "completed"}
+    run = warehouse.FlowRun(**common, started=now, ended=now - timedelta(days=2))
+    warehouse.record_flow_run(tmp_path, run)
+    assert rows(tmp_path, "select ended - started = interval 0 day as at_once from flow_runs") == [{"at_once": True}]
+    assert dict(warehouse.checks(tmp_path))["times"].num_rows == 0
 
 
 def test_what_a_flow_run_used_is_entered_by_the_flow_that_came_first(tmp_path):

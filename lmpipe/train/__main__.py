@@ -23,7 +23,7 @@ from lmpipe.train import parallel
 from lmpipe.train.counting import count
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
-from lmpipe.train.run import Run, load_run, training_lock
+from lmpipe.train.run import Run, check_content, load_run, training_lock
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int |
         if run.result is not None:
             log.info("%s: already finished, nothing to do", run.name)
             return None
+        if ranks.first:
+            check_content(run)
         if run.settings.model.kind == "ngram":
             return count(run, stop) if ranks.first else None
         return train(run, ranks, stop)

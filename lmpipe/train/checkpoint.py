@@ -125,8 +125,17 @@ def find_checkpoint(run: Path, which: Literal["latest", "best"] = "latest") -> C
 
 
 def need_checkpoint(run: Path, which: Literal["latest", "best"] = "latest") -> Checkpoint:
-    """Return the same; raises TrainingError where there is none."""
+    """Return the same; raises TrainingError where there is none, or of a finished run only an earlier one."""
     checkpoint = find_checkpoint(run, which)
+    finished = run / "result.json"
+    if which == "latest" and finished.exists():
+        wanted = json.loads(finished.read_text(encoding="utf-8"))["checkpoint_sha256"]
+        if checkpoint is None or checkpoint.sha256 != wanted:
+            raise TrainingError(
+                f"{run}: expected the checkpoint {wanted[:12]}... that result.json tells of, found"
+                f" {checkpoint.folder.name if checkpoint else 'none'} to be the newest good one. Delete result.json and"
+                " start the run again: it goes on from there."
+            )
     if checkpoint is None:
         raise TrainingError(f"{run}: no usable checkpoint. Train the run first.")
     return checkpoint

@@ -29,7 +29,7 @@ from lmpipe.dataset import Manifest, Plan, Shard, settings_dict
 from lmpipe.errors import TrainingError
 from lmpipe.recipe import from_dict
 from lmpipe.settings import TrainSettings
-from lmpipe.storage import file_sha256, locked, replacing, storage_errors, write_json
+from lmpipe.storage import check_sha256, file_sha256, immutable_sha256, locked, replacing, storage_errors, write_json
 
 FORMAT = 1
 """Version of run.json; another format is refused."""
@@ -115,6 +115,7 @@ def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Pa
         with locked(folder):
             for file in files:
                 source = start.path if start is not None and file.role == INIT else tokens.folder / file.path
+                check_sha256(source, file.sha256, "Delete the folder and run its stage again.")
                 link(source, folder / "data" / file.path)
             body = description(plan, recipe, tokens, settings, files)
             write_json(folder / "run.json", body if start is None else body | {"vocabulary": start.vocabulary})
@@ -240,11 +241,11 @@ def index_name(shard: str) -> str:
 
 
 def link(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where a link is impossible; a file that is there already is kept.
+    """Hard-link a file, or copy it where a link is impossible; the very file that is there already is kept.
 
     Shards are immutable and hash-named by their manifest, so sharing their blocks is safe and free.
     """
-    if target.exists() and target.stat().st_size == source.stat().st_size:
+    if target.exists() and (target.samefile(source) or immutable_sha256(target) == immutable_sha256(source)):
         return
     with replacing(target) as temporary:
         with contextlib.suppress(OSError):  # another file system, or one without links: copied below
@@ -291,6 +292,12 @@ def check_files(run: Run) -> None:
         if size != file.bytes:
             found = f"{size} bytes" if size is not None else "no file"
             raise TrainingError(f"{path}: expected {file.bytes} bytes, found {found}. Copy or prepare the run again.")
+
+
+def check_content(run: Run) -> None:
+    """Refuse files that are not what run.json tells of: a model would learn a flipped bit like anything else."""
+    for file in run.files:
+        check_sha256(run.folder / "data" / file.path, file.sha256, "Delete it and copy or prepare the run again.")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ not help. Two things do, and both are done: a lock of our own around open and cl
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -37,6 +38,9 @@ NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
 
 DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 """What DuckDB raises for a file that is locked, cut or corrupt; for a header's checksum it is a plain duckdb.Error."""
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What DuckDB tells in words alone, under whatever kind of error: the disk is at fault and not the file."""
 
 POLL_SECONDS = 0.01
 """Between two tries for the lock; a transaction takes about 50 ms."""
@@ -100,6 +104,9 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute("use lm")
         yield con
     except duckdb.Error as error:
+        for number in DISK:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(path)) from error  # storage_errors says what to do
         if not damaged(error):
             raise
         raise WarehouseError(

@@ -94,12 +94,15 @@ class UsedTraining:
 
 
 def record_flow_run(folder: Path, flow_run: FlowRun) -> None:
-    """Record the state of a flow run, in place of the one that was there."""
+    """Record the state of a flow run, in place of the one that was there.
+
+    Where the clock was put back meanwhile, it ends when it began: a check refuses a negative time, and all later runs.
+    """
     row = asdict(flow_run) | {
         "settings": to_json(flow_run.settings),
         "host": to_json(flow_run.host),
         "started": utc(flow_run.started),
-        "ended": utc(flow_run.ended) if flow_run.ended else None,
+        "ended": utc(max(flow_run.started, flow_run.ended)) if flow_run.ended else None,
     }
     with write(folder, f"recording flow run {flow_run.flow_run}") as con:
         insert(con, "flow_runs", [row], "or replace")

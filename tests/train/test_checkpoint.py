@@ -10,7 +10,15 @@ from torch import Tensor
 
 from lmpipe.errors import TrainingError
 from lmpipe.settings import TransformerSettings
-from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, load_model, load_training, prune, save_checkpoint
+from lmpipe.train.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_model,
+    load_training,
+    need_checkpoint,
+    prune,
+    save_checkpoint,
+)
 from lmpipe.train.model import LanguageModel, build_model
 from lmpipe.train.progress import Progress
 
@@ -87,6 +95,17 @@ def test_damaged_best_checkpoint_is_an_error(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(TrainingError, match="the best checkpoint is damaged"):
         find_checkpoint(tmp_path, "best")
+
+
+def test_a_finished_run_is_not_judged_by_an_earlier_checkpoint(tmp_path: Path) -> None:
+    """The last one was damaged, and the one before it was evaluated in its name."""
+    saved(tmp_path, 5, seed=1)
+    last = saved(tmp_path, 10, seed=2)
+    (tmp_path / "result.json").write_text(json.dumps({"checkpoint_sha256": last.sha256}))
+    assert need_checkpoint(tmp_path) == last
+    (last.folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"found step-00000005 to be .* Delete result.json and start the run again"):
+        need_checkpoint(tmp_path)
 
 
 def test_damaged_checkpoint_is_replaced_when_its_step_is_saved_again(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from train.token_dataset import END_OF_TEXT, VOCABULARY, make_documents, small_settings, tokens_dataset
 
-from lmpipe.errors import TrainingError
+from lmpipe.errors import DatasetError, TrainingError
 from lmpipe.train.run import load_run, prepare_run
 
 
@@ -47,6 +49,38 @@ def test_run_json_is_the_same_when_prepared_twice(tmp_path: Path) -> None:
     first = (run / "run.json").read_bytes()
     assert prepare_run(tokens, small_settings(), "demo", tmp_path) == run
     assert (run / "run.json").read_bytes() == first
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_prepare_refuses_tokens_with_a_flipped_bit(tmp_path: Path) -> None:
+    tokens = tokens_dataset(tmp_path)
+    flip(tokens.paths("train")[0])
+    with pytest.raises(DatasetError, match=r"tokens-train-00000.arrow: expected sha256 .* run its stage again"):
+        prepare_run(tokens, small_settings(), "demo", tmp_path)
+
+
+def test_prepare_replaces_a_damaged_file_of_the_run(tmp_path: Path) -> None:
+    tokens = tokens_dataset(tmp_path)
+    run = prepare_run(tokens, small_settings(), "demo", tmp_path)
+    path = run / "data/tokens-train-00000.arrow"
+    path.unlink()
+    path.write_bytes(tokens.paths("train")[0].read_bytes())
+    flip(path)
+    prepare_run(tokens, small_settings(), "demo", tmp_path)
+    assert path.read_bytes() == tokens.paths("train")[0].read_bytes()
+
+
+def test_a_training_refuses_tokens_with_a_flipped_bit(tmp_path: Path) -> None:
+    run = prepare_run(tokens_dataset(tmp_path), small_settings(), "demo", tmp_path)
+    flip(run / "data/tokens-train-00000.arrow")
+    told = subprocess.run([sys.executable, "-m", "lmpipe.train", str(run)], capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "tokens-train-00000.arrow: expected sha256" in told.stderr
 
 
 def test_run_is_another_when_a_setting_differs(tmp_path: Path) -> None:
