@@ -3,7 +3,7 @@
 make bench-scale
 The stages that look at single documents are timed on the English sample and the real news pages; those that look at
 all documents at once (dedup) on made-up ones, with few and many partitions and shards, because their units read the
-whole corpus: seconds = a * documents + b * documents / partitions + c * shards. Seconds are of CPU, in one process.
+whole corpus: seconds = a + b * documents + c * documents / partitions + d * shards. Seconds are of CPU, in one process.
 The simulation hands units to workers as run_units does, no sooner than one process can hand them out, with a barrier
 behind every stage. It leaves out the disk and the network, which all workers share.
 """
@@ -40,20 +40,19 @@ from tests.bench.harness import corpora, finish
 from tests.bench.sources import Waits, multistream
 
 WORKERS = (1, 2, 8, 64, 256, 1000)
-COPIES = 12
-"""Of the sample of Wikipedia: 115 MB of XML."""
-ARCHIVES = 3
+COPIES = 8
+"""Of the sample of Wikipedia: 77 MB of XML."""
+ARCHIVES = 2
 """Copies of the archive of news pages, 14 MB each."""
 TURNS = 3
 """Of one worker and two."""
 HANDED_OUT = 2000
 """Units that do nothing, to see what each costs the process that hands them out."""
-DOCUMENTS = 40_000
-"""Made-up documents of the stages that look at all."""
-SHARDS = (2, 200)
-PARTITIONS = 8
+CUTS = ((2_000, 2, 1), (30_000, 2, 1), (30_000, 2, 4), (30_000, 150, 1))
+"""Made-up documents, shards and partitions with which the stages that look at all documents are timed."""
 PARTITION_ROWS = nearly.PARTITION_ROWS
 """Documents of a partition in the product, before it is made small here."""
+FITTED = ("dedup", "candidates", "near")
 BANDS = DedupSettings().bands
 
 
@@ -74,15 +73,16 @@ NEWS = Corpus(140e6 * 29e3, 140e6, 16 << 20)
 
 
 class Shared(NamedTuple):
-    """Seconds of one unit of a stage that looks at all documents: per document, per own document, per shard."""
+    """Seconds of one unit of a stage that looks at all documents: at all, per document, per own one, per shard."""
 
+    fixed: float
     scanned: float
     own: float
     shard: float
 
     def seconds(self, documents: float, partitions: int, shards: int) -> float:
         """Foretell one unit."""
-        return self.scanned * documents + self.own * documents / partitions + self.shard * shards
+        return self.fixed + self.scanned * documents + self.own * documents / partitions + self.shard * shards
 
 
 class Stage(NamedTuple):
@@ -160,14 +160,13 @@ def hashing(file: Path) -> float:
     return (time.process_time() - started) / file.stat().st_size
 
 
-def looked_at_together(data: Path, shards: int, partitions: int) -> dict[str, list[float]]:
-    """Time the units of the stages that look at all documents."""
-    shutil.rmtree(data, ignore_errors=True)
-    synthetic.UNIT = DOCUMENTS // shards
-    exactly.PARTITION_ROWS = nearly.PARTITION_ROWS = DOCUMENTS // partitions + 1
+def looked_at_together(data: Path, documents: int, shards: int, partitions: int) -> dict[str, float]:
+    """Time the stages that look at all documents; return the mean seconds of their units."""
+    synthetic.UNIT = documents // shards
+    exactly.PARTITION_ROWS = nearly.PARTITION_ROWS = documents // partitions + 1
     nearly.TOGETHER_ROWS = 0  # one band a unit, as with many documents
     settings, alone = DedupSettings(guard=1.0), Execution(cluster=None)
-    decided = synthetic.made(data, DOCUMENTS, alone)
+    decided = synthetic.made(data, documents, alone)
     exact, seconds = timed(lambda run: exactly.dedup([decided], "n", data, settings, run))
     found = {"dedup": seconds}
     signed = [sign(decided, data, settings, alone)]
@@ -177,27 +176,29 @@ def looked_at_together(data: Path, shards: int, partitions: int) -> dict[str, li
     alike(proposed, corpus, data, settings, alone)
     found["alike"] = [time.process_time() - started]
     near, found["near"] = timed(lambda run: nearly.near(exact, signed, proposed, data, settings, run))
+    means = {name: sum(seconds) / len(seconds) for name, seconds in found.items()}
     print(
-        shards, "shards", partitions, "partitions", {name: round(sum(s), 2) for name, s in found.items()}, near.counts
+        f"{documents} documents, {shards} shards, {partitions} partitions: {means} s a unit, {near.counts}", flush=True
     )
-    return found
+    return means
 
 
 def shared_stages() -> tuple[dict[str, Shared], float]:
     """Fit the seconds of a unit of dedup, candidates and near; return them and the seconds of alike a document."""
-    few, many = SHARDS
-    with tempfile.TemporaryDirectory() as data:
-        whole, split, sharded = (
-            {name: float(np.mean(seconds)) for name, seconds in looked_at_together(Path(data), *cut).items()}
-            for cut in ((few, 1), (few, PARTITIONS), (many, 1))
-        )
-    fitted = {}
-    for name in ("dedup", "candidates", "near"):
-        own = (whole[name] - split[name]) / (1 - 1 / PARTITIONS) if name != "near" else 0.0
-        shard = max(0.0, sharded[name] - whole[name]) / (many - few)
-        scanned = max(0.0, whole[name] - own - shard * few)
-        fitted[name] = Shared(scanned / DOCUMENTS, own / DOCUMENTS, shard)
-    return fitted, whole["alike"] / DOCUMENTS
+    measured = []
+    for cut in CUTS:
+        with tempfile.TemporaryDirectory() as data:
+            measured.append(looked_at_together(Path(data), *cut))
+    small, whole, split, sharded = (np.array([seconds[name] for name in FITTED]) for seconds in measured)
+    (few, _, _), (many, shards, _), (_, _, partitions), (_, more, _) = CUTS
+    shard = np.maximum(0, sharded - whole) / (more - shards)
+    own = np.maximum(0, whole - split) / (1 - 1 / partitions) / many
+    own[FITTED.index("near")] = 0.0  # it has one unit, however many partitions the others have
+    document = np.maximum(0, whole - small) / (many - few)
+    scanned = np.maximum(0, document - own)
+    fixed = np.maximum(0, small - few * document - shards * shard)
+    rows = np.stack([fixed, scanned, own, shard], axis=1).tolist()
+    return {name: Shared(*row) for name, row in zip(FITTED, rows, strict=True)}, measured[1]["alike"] / many
 
 
 def stages(corpus: Corpus, measured: dict[str, list[float]], measured_bytes: int, hashed: float) -> list[Stage]:
