@@ -24,10 +24,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe import __version__
-from lmpipe.errors import DatasetError
+from lmpipe.errors import DatasetError, StorageError
 from lmpipe.known import known_units, take_over, write_units
 from lmpipe.settings import NOT_OUTPUT
-from lmpipe.storage import check_sha256, digest, file_sha256, locked, replacing, storage_errors, write_json
+from lmpipe.storage import (
+    check_sha256,
+    clear_leftovers,
+    digest,
+    file_sha256,
+    locked,
+    replacing,
+    storage_errors,
+    write_json,
+)
 from lmpipe.workers import run_units
 
 log = logging.getLogger(__name__)
@@ -116,7 +125,10 @@ class Execution:
     """How a stage is run; never part of what it writes."""
 
     workers: int = 1
-    """Processes; 1 works in this process."""
+    """Units side by side, each in a process; 1 works in this process."""
+    cluster: str | None = field(default_factory=lambda: os.environ.get("LMPIPE_RAY"))
+    """Address of the Ray cluster whose processes they are, None for this machine's. From the environment, which
+    reaches every command, flow and deployment alike."""
     progress: Progress | None = None
     """Told of every finished unit."""
 
@@ -227,18 +239,20 @@ def take_known_units(plan: Plan, folder: Path, keys: Sequence[str]) -> None:
 def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Execution) -> list[dict[str, Any]]:
     """Run the units that have no record yet and return the records of all, in unit order."""
     (folder / "units").mkdir(exist_ok=True)
-    for leftover in folder.rglob("*.tmp"):
-        leftover.unlink()
-    todo = [index for index in range(len(units)) if not unit_record(folder, index).exists()]
+    clear_leftovers(folder)
+    finished = {path.name for path in (folder / "units").iterdir()}  # NFS would remember each name it did not find
+    todo = [index for index in range(len(units)) if unit_record(folder, index).name not in finished]
     done = len(units) - len(todo)
     if done:
         log.info("%s: %d of %d units were finished before", folder.name, done, len(units))
     tell = execution.progress or (lambda finished, total: None)
     tell(done, len(units))
-    for _ in run_units(run_unit, [(work, folder, index, units[index]) for index in todo], execution.workers):
+    arguments = [(work, folder, index, units[index]) for index in todo]
+    for _ in run_units(run_unit, arguments, execution.workers, execution.cluster):
         done += 1
         tell(done, len(units))
-    return [json.loads(unit_record(folder, index).read_text()) for index in range(len(units))]
+    clear_leftovers(folder)  # a cluster goes on without the nodes that it loses
+    return [read_record(unit_record(folder, index)) for index in range(len(units))]
 
 
 def run_unit(arguments: tuple[Work, Path, int, Any]) -> int:
@@ -255,6 +269,18 @@ def run_unit(arguments: tuple[Work, Path, int, Any]) -> int:
 def unit_record(folder: Path, index: int) -> Path:
     """The small file whose presence says that a unit is finished."""
     return folder / "units" / f"{index:05d}.json"
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a unit's record; raises StorageError where the machine that did the unit wrote it elsewhere."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise StorageError(
+            f"{path}: expected the record of a finished unit, found no file. All nodes of a cluster must share the data"
+            " folder: choose one on a file system that they share."
+        ) from None
+    return record
 
 
 def merge(plan: Plan, folder: Path, records: list[dict[str, Any]]) -> Manifest:

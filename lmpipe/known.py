@@ -19,7 +19,7 @@ from lmpipe.storage import immutable_sha256, replacing, write_json
 log = logging.getLogger(__name__)
 
 UNITS = "units.json"
-NUMBER = re.compile(r"-\d{5}\.")
+NUMBER = re.compile(r"-\d{5,}\.")
 """Where a file's name has the number of its unit."""
 
 

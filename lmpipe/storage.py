@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -55,7 +56,7 @@ def remembered_sha256(path: Path, *version: int) -> str:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; on success sync it to disk and rename it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -81,6 +82,14 @@ def write_json(path: Path, body: Any) -> None:
         temporary.write_text(
             json.dumps(body, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Delete what killed writers have left under temporary names, and what their engines (curate/engine.py) spilled."""
+    for spilled in folder.glob(".spill-*"):
+        shutil.rmtree(spilled)
+    for leftover in folder.rglob("*.tmp"):
+        leftover.unlink()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Run units of work in this process or on a pool of worker processes.
+"""Run units of work in this process, on a pool of worker processes, or on a cluster.
 
 Workers are forked from a server process that has no threads and has imported what most stages need: a fork of
 ourselves would inherit Prefect's signal handlers, open locks and threads, and a spawned Python would import it
@@ -17,6 +17,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import Any
 
+from lmpipe.cluster import run_on_cluster
 from lmpipe.errors import LmpipeError
 
 PRELOADED = ("duckdb", "ftfy", "gigatoken", "numpy.typing", "pyarrow.compute", "pyarrow.parquet", "rjieba")
@@ -35,8 +36,10 @@ os.execv(sys.argv[2], sys.argv[2:])
 which runs Python between fork and exec and can deadlock when the caller has threads, as Prefect has."""
 
 
-def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int) -> Iterator[Any]:
-    """Yield function(unit) for every unit, in the order in which they finish.
+def run_units(
+    function: Callable[[Any], Any], units: Sequence[Any], workers: int, cluster: str | None = None
+) -> Iterator[Any]:
+    """Yield function(unit) for every unit, in the order in which they finish; `cluster` is the address of one.
 
     Units always run in a main thread, here or in a worker process, so that a timer's signal can interrupt them.
     Raises LmpipeError when a worker process is killed from outside (for memory, most often).
@@ -44,6 +47,9 @@ def run_units(function: Callable[[Any], Any], units: Sequence[Any], workers: int
     alone = workers <= 1 or len(units) <= 1
     if alone and threading.current_thread() is threading.main_thread():
         yield from map(function, units)
+        return
+    if cluster is not None and not alone:
+        yield from run_on_cluster(function, units, workers, cluster)
         return
     context = get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

@@ -97,6 +97,23 @@ def test_killed_worker_is_reported_and_the_next_run_goes_on(tmp_path: Path) -> N
     assert numbers(build(PLAN, tmp_path, write_or_die, range(4), Execution(workers=2))) == [0, 1, 2, 3]
 
 
+def test_what_killed_units_left_is_gone_when_the_build_is_committed(tmp_path: Path) -> None:
+    folder = build(PLAN, tmp_path, leave_half, [1, 2], Execution()).folder
+    assert sorted(path.name for path in folder.iterdir() if path.suffix != ".json") == [
+        ".lock",
+        "numbers-00000.parquet",
+        "numbers-00001.parquet",
+    ]
+
+
+def leave_half(unit: int, output: UnitOutput) -> None:
+    """As a unit does that is killed on a cluster's node and done again on another."""
+    (output.folder / f".numbers-{unit}.node.1.tmp").touch()
+    (output.folder / f".spill-{unit}").mkdir()
+    (output.folder / f".spill-{unit}" / "duckdb.tmp").touch()
+    write_number(unit, output)
+
+
 def test_workers_die_with_a_killed_build(tmp_path: Path) -> None:
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[2])\n"

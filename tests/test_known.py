@@ -5,6 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
+from lmpipe.known import take_over
+from lmpipe.storage import file_sha256
 from tests.road import fingerprints
 
 SCHEMA = pa.schema([("word", pa.string())])
@@ -62,3 +64,14 @@ def test_a_dataset_that_is_not_committed_gives_nothing(tmp_path: Path) -> None:
     (first.folder / "manifest.json").unlink()
     spelled(tmp_path, ["one", "two"])
     assert DONE == ["one", "two"]
+
+
+def test_units_are_told_apart_beyond_the_hundred_thousandth(tmp_path: Path) -> None:
+    earlier, folder = tmp_path / "earlier", tmp_path / "folder"
+    for path in (earlier, folder):
+        path.mkdir()
+    (earlier / "words-100001.parquet").write_text("some")
+    shard = {"bytes": 4, "sha256": file_sha256(earlier / "words-100001.parquet")}
+    record = take_over(earlier, {"shards": [{"path": "words-100001.parquet"} | shard]}, folder, 100_002)
+    assert record == {"shards": [{"path": "words-100002.parquet"} | shard]}
+    assert [path.name for path in folder.iterdir()] == ["words-100002.parquet"]

@@ -72,7 +72,8 @@ def alike_documents(
     shards = [shard for chosen in chosen_of(load_run(run), data) for shard in corpus_shards(chosen)]
     units = [AlikeUnit(shard, records, sizes, most) for shard in shards]
     found: list[dict[str, Any]] = []
-    for number, rows in enumerate(run_units(alike_in_shard, units, execution.workers), start=1):
+    unordered = run_units(alike_in_shard, units, execution.workers, execution.cluster)
+    for number, rows in enumerate(unordered, start=1):
         found = best([*found, *rows], most)
         if execution.progress is not None:
             execution.progress(number, len(units))
