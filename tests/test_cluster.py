@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lmpipe.cluster import RETRIES
-from lmpipe.curate.clean import clean, clean_unit
+from lmpipe.curate.clean import CleanUnit, clean, clean_unit, group_runs
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.errors import LmpipeError, StorageError
 from lmpipe.settings import CleanSettings
@@ -174,8 +174,6 @@ def kill_node(pid: int) -> None:
 
 
 def clean_units(made: Manifest) -> list[Any]:
-    from lmpipe.curate.clean import CleanUnit, group_runs
-
     return [
         CleanUnit(shard, groups, CleanSettings(), False, None)
         for shard in made.paths("documents")

@@ -183,8 +183,8 @@ def looked_at_together(data: Path, documents: int, shards: int, partitions: int)
     return means
 
 
-def shared_stages() -> tuple[dict[str, Shared], float]:
-    """Fit the seconds of a unit of dedup, candidates and near; return them and the seconds of alike a document."""
+def shared_stages() -> dict[str, Shared]:
+    """Fit a unit of each stage that looks at all documents; alike (with its shingles) has a unit a shard."""
     measured = []
     for cut in CUTS:
         with tempfile.TemporaryDirectory() as data:
@@ -198,7 +198,9 @@ def shared_stages() -> tuple[dict[str, Shared], float]:
     scanned = np.maximum(0, document - own)
     fixed = np.maximum(0, small - few * document - shards * shard)
     rows = np.stack([fixed, scanned, own, shard], axis=1).tolist()
-    return {name: Shared(*row) for name, row in zip(FITTED, rows, strict=True)}, measured[1]["alike"] / many
+    alike_shard = (measured[3]["alike"] - measured[1]["alike"]) / (more - shards)
+    found = {name: Shared(*row) for name, row in zip(FITTED, rows, strict=True)}
+    return found | {"alike": Shared(0.0, 0.0, measured[1]["alike"] / many, alike_shard)}
 
 
 def stages(corpus: Corpus, measured: dict[str, list[float]], measured_bytes: int, hashed: float) -> list[Stage]:
@@ -212,17 +214,18 @@ def stages(corpus: Corpus, measured: dict[str, list[float]], measured_bytes: int
     return found
 
 
-def later_stages(corpus: Corpus, fitted: dict[str, Shared], alike_second: float) -> list[Stage]:
+def later_stages(corpus: Corpus, fitted: dict[str, Shared]) -> list[Stage]:
     """Scale the stages that look at all documents up."""
     shards = math.ceil(corpus.bytes / corpus.unit_bytes)
     partitions = 1 + int(corpus.documents) // PARTITION_ROWS
-    one = {name: shared.seconds(corpus.documents, partitions, shards) for name, shared in fitted.items()}
-    return [
-        Stage("dedup", [one["dedup"]] * min(256, partitions), 0.0),
-        Stage("candidates", [one["candidates"]] * (BANDS * partitions), 0.0),
-        Stage("alike", [alike_second * corpus.documents / shards] * shards, 0.0),
-        Stage("near", [fitted["near"].seconds(corpus.documents, 1, shards)], 0.0),
+    units = {"dedup": min(256, partitions), "candidates": BANDS * partitions}
+    found = [
+        Stage(name, [fitted[name].seconds(corpus.documents, partitions, shards)] * number, 0.0)
+        for name, number in units.items()
     ]
+    compared = fitted["alike"].seconds(corpus.documents, shards, 1)
+    survivors = fitted["near"].seconds(corpus.documents, 1, shards)
+    return [*found, Stage("alike", [compared] * shards, 0.0), Stage("near", [survivors], 0.0)]
 
 
 def makespan(units: Iterable[float], workers: int, handed: float) -> float:
@@ -256,7 +259,7 @@ def scaled(title: str, found: Sequence[Stage], handed: float) -> dict[int, float
 
 def main() -> None:
     """Measure, simulate, and print one line of figures."""
-    handed, fitted_and_alike = handing_out(), shared_stages()
+    handed, fitted = handing_out(), shared_stages()
     figures = {"ms a unit, of the process that hands out": handed * 1e3}
     ratios: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -270,7 +273,7 @@ def main() -> None:
         for source, corpus, title in ((wiki, WIKIPEDIAS, "all Wikipedias"), (news, NEWS, "a year of CC-NEWS")):
             size = sum(path.stat().st_size for path in base.glob(source.paths[0]))
             seconds, walls = unit_seconds(source, base), wall_seconds(source, base)
-            found = [*stages(corpus, seconds, size, hashed), *later_stages(corpus, *fitted_and_alike)]
+            found = [*stages(corpus, seconds, size, hashed), *later_stages(corpus, fitted)]
             hours = scaled(title, found, handed)
             two = simulated([Stage(name, units, 0.0) for name, units in seconds.items()], 2, handed)
             one = sum(map(sum, seconds.values()))
