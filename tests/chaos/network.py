@@ -18,7 +18,7 @@ from tests.chaos.machine import POLL_SECONDS, Command, Done
 from tests.sources.download.server import File, Server, serve
 
 DATE, NAME = "20250101", "zhwiki-20250101-pages-articles-multistream.xml.bz2"
-PATH = f"/zhwiki/{DATE}/{NAME}"
+PATH, STATUS = f"/zhwiki/{DATE}/{NAME}", f"/zhwiki/{DATE}/dumpstatus.json"
 
 RECIPE = """
 name = "dump"
@@ -94,7 +94,7 @@ def site() -> dict[str, File | bytes]:
     """Lay out a dump site with one dump."""
     entry = {"size": len(BODY), "sha1": hashlib.sha1(BODY).hexdigest(), "url": PATH}
     jobs = {"articlesmultistreamdump": {"status": "done", "files": {NAME: entry}}}
-    return {PATH: BODY, f"/zhwiki/{DATE}/dumpstatus.json": json.dumps({"version": "0.8", "jobs": jobs}).encode()}
+    return {PATH: BODY, STATUS: json.dumps({"version": "0.8", "jobs": jobs}).encode()}
 
 
 def cut_often(fetch: Fetch) -> Done:
@@ -124,9 +124,12 @@ def slow(fetch: Fetch) -> Done:
 
 
 def stalled(fetch: Fetch) -> Done:
-    """Let a byte come every five seconds."""
-    fetch.file.drip = 5.0
-    return fetch.start().finish()
+    """Let a byte of the list of files come every five seconds, with which no answer is ever whole."""
+    listing = fetch.server.files[STATUS]
+    listing.drip = 5.0
+    done = fetch.start().finish()
+    listing.drip = 0.0
+    return done
 
 
 def killed(fetch: Fetch) -> Done:
