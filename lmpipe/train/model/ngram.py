@@ -86,7 +86,7 @@ class Ngram(LanguageModel):
     def forward(self, ids_BT: Tensor, documents_BT: Tensor | None = None) -> Tensor:
         """See LanguageModel; position by position, as there are no hidden vectors."""
         state, logits = self.begin(len(ids_BT)), []
-        for ids_B1 in ids_BT.split(1, dim=1):
+        for ids_B1 in torch.split(ids_BT, 1, dim=1):
             logits_BV, state = self.next_logits(ids_B1, state)
             logits.append(logits_BV)
         return torch.stack(logits, dim=1)
