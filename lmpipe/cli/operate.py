@@ -131,4 +131,4 @@ def refresh(
     from lmpipe.cli.summary import print_summary
 
     outcome = flow(recipe.resolve(), data.resolve(), workers, begin, "here", append)
-    print_summary(data, outcome, url if keep else None)
+    print_summary(data, outcome, url if keep or not server else None, ours=server)

@@ -41,7 +41,7 @@ def run(
     outcome = run_pipeline(recipe, data, workers)
     from lmpipe.cli.summary import print_summary
 
-    print_summary(data, outcome, url if keep else None)
+    print_summary(data, outcome, url if keep or not server else None, ours=server)
 
 
 def ladder(
@@ -69,7 +69,7 @@ def ladder(
 
 
 def set_up(recipe: Path, data: Path, server: bool, keep: bool, verbose: bool) -> str | None:
-    """Prepare this process to run a flow; return the URL of the server that was started."""
+    """Prepare this process to run a flow; return the URL of the server that it starts, or finds, if any."""
     import logging
 
     from lmpipe.recipe import load_recipe

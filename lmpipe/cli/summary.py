@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from flows.pipeline import Outcome
 
 
-def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
-    """Print the results of a finished pipeline; `url` is that of a server that stays up."""
+def print_summary(data: Path, outcome: "Outcome", url: str | None, *, ours: bool) -> None:
+    """Print the results of a finished pipeline; `url` is that of a server that stays up, `ours` if we started it."""
     folder = data / "warehouse"
     tokens = open_dataset(outcome.tokens)
     (encoded,) = inputs_of(tokens, "encode")
@@ -25,17 +25,18 @@ def print_summary(data: Path, outcome: "Outcome", url: str | None) -> None:
     print_table("Tokens", warehouse.run_query(folder, "tokens_of", {"dataset": tokens.fingerprint}))
     runs = [load_run(run).fingerprint for run in outcome.runs]
     print_table("Perplexity of held-out documents", warehouse.run_query(folder, "perplexity_of", {"runs": runs}))
-    print_pointers(data, outcome.report, url)
+    print_pointers(data, outcome.report, url, ours=ours)
 
 
-def print_pointers(data: Path, report: Path, url: str | None) -> None:
+def print_pointers(data: Path, report: Path, url: str | None, *, ours: bool) -> None:
     """Say where the results lie and how to ask and look further."""
     print(f"\nDatabase  {data / 'warehouse' / warehouse.PUBLISHED}")
     here = Path(os.path.relpath(sys.argv[0])).parent  # of the commands, such as .venv/bin
     print(f'Ask it    {here}/lmpipe sql "SELECT source, name, bits_per_byte FROM perplexity" --data {data}')
     print(f"Report    {report}")
     if url:
-        print(f"Prefect   {url.removesuffix('/api')} shows this run; stop it with: pkill -f 'prefect server start'")
+        ending = "; stop it with: pkill -f 'prefect server start'" if ours else ""
+        print(f"Prefect   {url.removesuffix('/api')} shows this run{ending}")
     else:
         home = data.resolve() / ".prefect"
         print(
