@@ -192,7 +192,7 @@ def test_unlike_evaluations_stand_in_charts_of_their_own(tmp_path):
     for manifest in (evaluation(tmp_path, "a"), evaluation(tmp_path, "b", scores=SCORES[:2])):
         warehouse.record_dataset(folder, manifest.folder)
     text = build_report(folder / warehouse.PUBLISHED, tmp_path / "report.html").read_text(encoding="utf-8")
-    assert text.count("<h3>Set test</h3>") == 2
+    assert text.count("<h3>test, windows of") == 2
 
 
 def test_languages_of_one_source_stand_apart():
