@@ -49,10 +49,10 @@ def ablate(
     variants(load_recipe(recipe), drop, train, recipe.parent)  # a misspelt part is told before Prefect starts
     from flows.ablate import ablate as flow
     from lmpipe.cli.tables import print_rows
-    from lmpipe.report import ablation_rows
+    from lmpipe.report import ablation_lines
     from lmpipe.warehouse import PUBLISHED
 
     print(flow(recipe.resolve(), data.resolve(), drop, seeds, train, workers))
     print_rows(
-        "Bits per byte without, minus with: above zero, the part helps", ablation_rows(data / "warehouse" / PUBLISHED)
+        "Bits per byte without, minus with: above zero, the part helps", ablation_lines(data / "warehouse" / PUBLISHED)
     )

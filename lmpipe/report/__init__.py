@@ -6,6 +6,7 @@ Everything is made from the published database alone: the same results.duckdb gi
 from lmpipe.report.charts import ladder_png, loss_curve_png
 from lmpipe.report.page import build_interactive_report, build_report
 from lmpipe.report.rows import (
+    ablation_lines,
     ablation_rows,
     funnel_rows,
     ladder_rows,
@@ -16,6 +17,7 @@ from lmpipe.report.rows import (
 from lmpipe.report.samples import samples_markdown
 
 __all__ = [
+    "ablation_lines",
     "ablation_rows",
     "build_interactive_report",
     "build_report",

@@ -215,6 +215,15 @@ def ablation_rows(results: Path) -> list[dict[str, str]]:
     return list(table.values())
 
 
+def ablation_lines(results: Path) -> list[dict[str, str]]:
+    """Give the same in a row for each cell: a terminal is narrow."""
+    return [
+        {"without": row["dropped"], "on": row["column"], "seeds": whole(row["seeds"])}
+        | {"bits per byte": difference(row) if row["difference"] is not None else row["verdict"]}
+        for row in ablation_cells(results)
+    ]
+
+
 def difference(row: Mapping[str, Any]) -> str:
     """Write a difference with its sign and interval; a star where the interval leaves out zero."""
     value, low, high = row["difference"], row["difference_low"], row["difference_high"]
