@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe import __version__
-from lmpipe.errors import DatasetError, StorageError
-from lmpipe.known import known_units, take_over, write_units
+from lmpipe.errors import DatasetError
+from lmpipe.known import read_record, take_known_units, unit_record, write_units
 from lmpipe.settings import NOT_OUTPUT
 from lmpipe.storage import (
     check_sha256,
@@ -208,9 +208,9 @@ def build(
                 log.info("%s %s: already built, nothing to do (%s)", plan.stage, plan.name, folder)
                 return open_dataset(folder)
             started = time.time()
-            check_inputs(plan.inputs, data, set())
+            check_inputs(plan.inputs, data)
             if keys is not None:
-                take_known_units(plan, folder, keys)
+                take_known_units(folder, plan.name, plan.kind, keys)
             records = finish_units(folder, work, units, execution)
             manifest = merge(plan, folder, records)
             if check is not None:
@@ -220,20 +220,6 @@ def build(
             commit(manifest, started)
             log.info("%s %s: %s in %.1f s (%s)", plan.stage, plan.name, manifest.counts, time.time() - started, folder)
             return manifest
-
-
-def take_known_units(plan: Plan, folder: Path, keys: Sequence[str]) -> None:
-    """Commit the units that an earlier dataset of the same kind has."""
-    (folder / "units").mkdir(exist_ok=True)
-    known = known_units(folder.parent, plan.name, plan.kind)
-    taken = 0
-    for index, key in enumerate(keys):
-        if key in known and not unit_record(folder, index).exists():
-            record = take_over(*known[key], folder, index)
-            if record is not None:
-                write_json(unit_record(folder, index), record)
-                taken += 1
-    log.info("%s %s: %d of %d units taken over from earlier datasets", plan.stage, plan.name, taken, len(keys))
 
 
 def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Execution) -> list[dict[str, Any]]:
@@ -264,23 +250,6 @@ def run_unit(arguments: tuple[Work, Path, int, Any]) -> int:
         record = {"shards": [dataclasses.asdict(s) for s in output.shards], "counts": output.counts}
         write_json(unit_record(folder, index), record)
     return index
-
-
-def unit_record(folder: Path, index: int) -> Path:
-    """The small file whose presence says that a unit is finished."""
-    return folder / "units" / f"{index:05d}.json"
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Read a unit's record; raises StorageError where the machine that did the unit wrote it elsewhere."""
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise StorageError(
-            f"{path}: expected the record of a finished unit, found no file. All nodes of a cluster must share the data"
-            " folder: choose one on a file system that they share."
-        ) from None
-    return record
 
 
 def merge(plan: Plan, folder: Path, records: list[dict[str, Any]]) -> Manifest:
@@ -346,15 +315,11 @@ def open_dataset(folder: Path) -> Manifest:
     return manifest
 
 
-def check_inputs(inputs: Iterable[dict[str, Any]], data: Path, checked: set[Path]) -> None:
-    """Check the datasets among some inputs, and those that they were made from, unless deleted: a stage reads both."""
-    for folder in referenced(inputs, data):
-        if folder not in checked and (folder / "manifest.json").exists():
-            checked.add(folder)
-            manifest = open_dataset(folder)
-            for shard in manifest.shards:
-                check_sha256(folder / shard.path, shard.sha256, "Delete the folder and run its stage again.")
-            check_inputs(manifest.inputs, data, checked)
+def check_inputs(inputs: Iterable[dict[str, Any]], data: Path) -> None:
+    """Check the datasets among some inputs and all behind them, but for deleted ones: a stage reads both."""
+    for folder in upstream(referenced(inputs, data), all_there=False):
+        for shard in open_dataset(folder).shards:
+            check_sha256(folder / shard.path, shard.sha256, "Delete the folder and run its stage again.")
 
 
 def unit_keys(manifests: Iterable[Manifest], units: Iterable[Sequence[Any]]) -> list[str]:
@@ -378,12 +343,12 @@ def referenced(inputs: Iterable[dict[str, Any]], data: Path) -> list[Path]:
     return [data / i["stage"] / f"{i['name']}-{i['fingerprint'][:8]}" for i in inputs if "stage" in i]
 
 
-def upstream(folders: Iterable[Path]) -> list[Path]:
-    """List datasets and all that they were made from, each once and behind its inputs."""
+def upstream(folders: Iterable[Path], *, all_there: bool = True) -> list[Path]:
+    """List datasets and all that they were made from, each once and behind its inputs; perhaps without deleted ones."""
     found: dict[Path, None] = {}
 
     def visit(folder: Path) -> None:
-        if folder not in found:
+        if folder not in found and (all_there or (folder / "manifest.json").exists()):
             for above in input_folders(open_dataset(folder)):
                 visit(above)
             found[folder] = None

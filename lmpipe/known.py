@@ -1,4 +1,4 @@
-"""What earlier datasets give to the next: units of work whose inputs are the same are linked, not done again.
+"""Records of units of work, and what earlier datasets give to the next: units with the same inputs are linked.
 
 Nothing but a saving of time, like sources/reuse.py: a unit is taken over only from a dataset of the same stage, name,
 version and settings, under a key that stands for all else that its output depends on, such as the sha256 of the files
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lmpipe.errors import StorageError
 from lmpipe.storage import immutable_sha256, replacing, write_json
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,37 @@ NUMBER = re.compile(r"-\d{5,}\.")
 def write_units(folder: Path, identity: str, keys: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
     """Write down what each unit made, for datasets to come."""
     write_json(folder / UNITS, {"identity": identity, "units": dict(zip(keys, records, strict=True))})
+
+
+def unit_record(folder: Path, index: int) -> Path:
+    """The small file whose presence says that a unit is finished."""
+    return folder / "units" / f"{index:05d}.json"
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a unit's record; raises StorageError where the machine that did the unit wrote it elsewhere."""
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise StorageError(
+            f"{path}: expected the record of a finished unit, found no file. All nodes of a cluster must share the data"
+            " folder: choose one on a file system that they share."
+        ) from None
+    return record
+
+
+def take_known_units(folder: Path, name: str, identity: str, keys: Sequence[str]) -> None:
+    """Commit the units that an earlier dataset of the same name and identity has."""
+    (folder / "units").mkdir(exist_ok=True)
+    known = known_units(folder.parent, name, identity)
+    taken = 0
+    for index, key in enumerate(keys):
+        if key in known and not unit_record(folder, index).exists():
+            record = take_over(*known[key], folder, index)
+            if record is not None:
+                write_json(unit_record(folder, index), record)
+                taken += 1
+    log.info("%s: %d of %d units taken over from earlier datasets", folder.name, taken, len(keys))
 
 
 def known_units(siblings: Path, name: str, identity: str) -> dict[str, tuple[Path, dict[str, Any]]]:

@@ -26,6 +26,7 @@ from lmpipe.dataset import (
 from lmpipe.errors import DatasetError, LmpipeError, StorageError
 from lmpipe.settings import ProfileSettings
 from lmpipe.storage import digest, file_sha256, replacing
+from tests.damage import flip
 
 SCHEMA = pa.schema([("n", pa.int64())])
 PLAN = Plan(stage="count", name="numbers", version=1, settings={"to": 3}, inputs=())
@@ -172,13 +173,6 @@ def test_damaged_shard_is_refused(tmp_path: Path, damage: str) -> None:
         path.unlink()
     with pytest.raises(DatasetError, match=r"expected \d+ bytes, found .* run its stage again"):
         open_dataset(path.parent)
-
-
-def flip(path: Path) -> None:
-    """Change one bit of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def test_a_bit_that_was_flipped_anywhere_above_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +18,9 @@ import pyarrow.parquet as pq
 from lmpipe.errors import InputError
 
 STANDARD = Path("-")
-"""Standard input."""
+"""Standard input or output."""
+
+T = TypeVar("T")
 
 Format = Literal["text", "jsonl", "parquet"]
 SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -111,9 +113,9 @@ def text_of(row: dict[str, Any], ident: str, where: str, column: str | None) -> 
     return Text(str(row.get("id", ident)), text)
 
 
-def in_batches(texts: Iterable[Text], size: int) -> Iterator[tuple[Text, ...]]:
-    """Group texts, reading no further than a group needs."""
-    rest = iter(texts)
+def in_batches(some: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Group texts or rows, reading no further than a group needs."""
+    rest = iter(some)
     while group := tuple(islice(rest, size)):
         yield group
 

@@ -1,14 +1,14 @@
 """Write results as the name of a file asks: .jsonl, .parquet, .tsv, or anything else and standard output as text."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lmpipe.apply.files import STANDARD, format_of, in_batches
 from lmpipe.storage import replacing, storage_errors
 
 BATCH = 4096
@@ -22,20 +22,20 @@ def write_rows(
 
     `text` is the template of a line of plain text; `schema` that of Parquet, where the first rows do not tell.
     """
-    if out is None or out == Path("-"):
+    if out is None or out == STANDARD:
         for row in rows:
             print(text.format(**row), flush=True)  # noqa: T201 (standard output is what was asked for)
         return
     with storage_errors(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
     with storage_errors(out.parent), replacing(out) as temporary:
-        if out.suffix == ".parquet":
+        if format_of(out) == "parquet":
             write_parquet(rows, temporary, schema)
             return
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            if out.suffix == ".tsv":
+            if out.suffix.lower() == ".tsv":
                 write_tsv(rows, file)
-            elif out.suffix in (".jsonl", ".ndjson"):
+            elif format_of(out) == "jsonl":
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
             else:
                 file.writelines(text.format(**row) + "\n" for row in rows)
@@ -51,16 +51,9 @@ def write_tsv(rows: Iterable[Mapping[str, Any]], file: TextIO) -> None:
 
 def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path, schema: pa.Schema | None) -> None:
     """Write row groups of BATCH rows; without a schema, the first of them tells it."""
-    groups = batched(rows, BATCH)
-    first = pa.Table.from_pylist(next(groups, []), schema=schema)
+    groups = in_batches(rows, BATCH)
+    first = pa.Table.from_pylist(list(next(groups, ())), schema=schema)
     with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
         writer.write_table(first)
         for group in groups:
-            writer.write_table(pa.Table.from_pylist(group, schema=first.schema))
-
-
-def batched(rows: Iterable[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:
-    """Group rows."""
-    rest = iter(rows)
-    while group := list(islice(rest, size)):
-        yield group
+            writer.write_table(pa.Table.from_pylist(list(group), schema=first.schema))

@@ -16,6 +16,7 @@ from pathlib import Path
 from lmpipe.dataset import open_dataset
 from tests.chaos.laboratory import Laboratory, Verdict
 from tests.chaos.state import differences, read_state
+from tests.damage import flip
 
 Fault = Callable[[Laboratory], Verdict]
 
@@ -133,13 +134,6 @@ def file_times(lab: Laboratory, to: int) -> Verdict:
     for path in data.rglob("*"):
         os.utime(path, (to, to))
     return lab.judge(data, lab.run(data), "")
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file, which keeps its size."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def cut_short(path: Path) -> None:

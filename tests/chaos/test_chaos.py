@@ -9,10 +9,10 @@ import pytest
 
 from lmpipe.dataset import Execution, Plan, UnitOutput, build
 from tests.chaos.__main__ import report
-from tests.chaos.faults import flip
 from tests.chaos.laboratory import Verdict
 from tests.chaos.state import differences, read_state
 from tests.conftest import ROOT
+from tests.damage import flip
 
 
 def write_nothing(unit: int, output: UnitOutput) -> None:

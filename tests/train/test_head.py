@@ -20,8 +20,8 @@ def test_large_pieces_compute_what_autograd_does(
 ) -> None:
     monkeypatch.setattr(head, "PIECE", 512)  # pieces of 512 and 188
     x_NW, head_VW, targets_N = inputs()
-    gradients = torch.empty_like(x_NW), torch.zeros_like(head_VW)
-    found = head.pass_at_once(x_NW, head_VW, targets_N, *gradients, cap, smoothing, head.loss_at_once)
+    loss = head.at_once(cap, smoothing, compiled=False)
+    found, *gradients = head.sum_pieces(x_NW, head_VW, targets_N, loss)
 
     x_NW.requires_grad_(), head_VW.requires_grad_()
     log_p_NV = head.logits(x_NW, head_VW, cap).log_softmax(-1)
@@ -29,7 +29,7 @@ def test_large_pieces_compute_what_autograd_does(
     objective = ((1 - smoothing) * nats_N - smoothing * log_p_NV.mean(-1)).sum(dtype=torch.float64)
     objective.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     torch.testing.assert_close(found, torch.stack((objective, nats_N.sum(dtype=torch.float64))).detach())
-    torch.testing.assert_close(gradients, (x_NW.grad, head_VW.grad), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradients, [x_NW.grad, head_VW.grad], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("cap", [None, 4.0])

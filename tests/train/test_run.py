@@ -11,6 +11,7 @@ from train.token_dataset import END_OF_TEXT, VOCABULARY, make_documents, small_s
 
 from lmpipe.errors import DatasetError, TrainingError
 from lmpipe.train.run import load_run, prepare_run
+from tests.damage import flip
 
 
 def test_run_holds_all_it_needs_when_copied_alone(tmp_path: Path) -> None:
@@ -49,12 +50,6 @@ def test_run_json_is_the_same_when_prepared_twice(tmp_path: Path) -> None:
     first = (run / "run.json").read_bytes()
     assert prepare_run(tokens, small_settings(), "demo", tmp_path) == run
     assert (run / "run.json").read_bytes() == first
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def test_prepare_refuses_tokens_with_a_flipped_bit(tmp_path: Path) -> None:

@@ -70,12 +70,8 @@ class SummedLoss(torch.autograd.Function):
     def forward(
         ctx: Any, x_NW: Tensor, head_VW: Tensor, targets_N: Tensor, cap: float | None, smoothing: float, compiled: bool
     ) -> tuple[Tensor, Tensor]:
-        grad_x_NW, grad_head_VW = torch.empty_like(x_NW), torch.zeros_like(head_VW)
-        tensors = x_NW, head_VW, targets_N, grad_x_NW, grad_head_VW
-        if x_NW.is_cuda:
-            totals = pass_at_once(*tensors, cap, smoothing, compiled_loss() if compiled else loss_at_once)
-        else:
-            totals = pass_in_cache(*tensors, cap, smoothing)
+        loss = at_once(cap, smoothing, compiled) if x_NW.is_cuda else in_place(x_NW, head_VW, cap, smoothing)
+        totals, grad_x_NW, grad_head_VW = sum_pieces(x_NW, head_VW, targets_N, loss)
         ctx.save_for_backward(grad_x_NW, grad_head_VW)
         objective, nats = totals.unbind()
         ctx.mark_non_differentiable(nats)
@@ -87,57 +83,54 @@ class SummedLoss(torch.autograd.Function):
         return grad_x_NW * grads[0].to(grad_x_NW.dtype), grad_head_VW * grads[0].float(), None, None, None, None
 
 
-def pass_in_cache(
-    x_NW: Tensor,
-    head_VW: Tensor,
-    targets_N: Tensor,
-    grad_x_NW: Tensor,
-    grad_head_VW: Tensor,
-    cap: float | None,
-    smoothing: float,
-) -> Tensor:
-    """Write both gradients and return the two sums, on a CPU: in place, in few passes over pieces that are reused."""
-    cast_head_VW = head_VW.to(x_NW.dtype)
-    totals = torch.zeros(2, dtype=torch.float64, device=x_NW.device)
-    rooms = head_VW.new_empty(1 if cap is None else 2, min(PIECE, len(x_NW)), len(head_VW))
-    for x, targets, grad_x in zip(*(torch.split(t, PIECE) for t in (x_NW, targets_N, grad_x_NW)), strict=True):
-        grad_NV, factor_N1 = rooms[-1, : len(x)], x.new_empty(len(x), 1, dtype=torch.float32)
-        product(x if cap is None else x * (2 / cap), cast_head_VW.mT, rooms[0, : len(x)])
-        totals += loss_and_gradient(rooms[:, : len(x)], targets, cap, smoothing, factor_N1)
-        cast_grad_NV = grad_NV.to(x.dtype)
-        torch.mm(cast_grad_NV, cast_head_VW, out=grad_x).mul_(factor_N1)
-        add_product(grad_head_VW, cast_grad_NV.mT, x * factor_N1.to(x.dtype))
-    return totals
+PieceLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor]]
+"""Takes the vectors of some tokens, the output matrix in their precision and targets; returns the gradient by the
+logits before the cap, perhaps a factor of each token still to be applied to it, and two sums (see loss_and_gradient).
+"""
 
 
-def pass_at_once(
-    x_NW: Tensor,
-    head_VW: Tensor,
-    targets_N: Tensor,
-    grad_x_NW: Tensor,
-    grad_head_VW: Tensor,
-    cap: float | None,
-    smoothing: float,
-    loss: "LossAtOnce",
-) -> Tensor:
-    """Write both gradients and return the two sums, on a GPU: large pieces, and all between two products in `loss`."""
-    cast_head_VW = head_VW.to(x_NW.dtype)
+def sum_pieces(x_NW: Tensor, head_VW: Tensor, targets_N: Tensor, loss: PieceLoss) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the two sums over all tokens, and the gradients by vectors and output matrix."""
+    grad_x_NW, grad_head_VW = torch.empty_like(x_NW), torch.zeros_like(head_VW)
+    cast_head_VW, size = head_VW.to(x_NW.dtype), piece_size(x_NW, head_VW)
     totals = torch.zeros(2, dtype=torch.float64, device=x_NW.device)
-    size = piece_size(x_NW, head_VW)
     for x, targets, grad_x in zip(*(torch.split(t, size) for t in (x_NW, targets_N, grad_x_NW)), strict=True):
-        grad_NV, sums = loss(x @ cast_head_VW.mT, targets, cap, smoothing)
+        grad_NV, factor_N1, sums = loss(x, cast_head_VW, targets)
         totals += sums
         torch.mm(grad_NV, cast_head_VW, out=grad_x)
+        if factor_N1 is not None:
+            grad_x.mul_(factor_N1)
+            x = x * factor_N1.to(x.dtype)
         add_product(grad_head_VW, grad_NV.mT, x)
-    return totals
+    return totals, grad_x_NW, grad_head_VW
 
 
-LossAtOnce = Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]
-"""Takes logits before the cap, targets, cap and smoothing; returns the gradient by them and the two sums."""
+def in_place(x_NW: Tensor, head_VW: Tensor, cap: float | None, smoothing: float) -> PieceLoss:
+    """Make what a CPU takes: few passes over rooms that all pieces use."""
+    rooms = head_VW.new_empty(1 if cap is None else 2, min(PIECE, len(x_NW)), len(head_VW))
+
+    def loss(x: Tensor, cast_head_VW: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        factor_N1 = x.new_empty(len(x), 1, dtype=torch.float32)
+        product(x if cap is None else x * (2 / cap), cast_head_VW.mT, rooms[0, : len(x)])
+        sums = loss_and_gradient(rooms[:, : len(x)], targets, cap, smoothing, factor_N1)
+        return rooms[-1, : len(x)].to(x.dtype), factor_N1, sums
+
+    return loss
+
+
+def at_once(cap: float | None, smoothing: float, compiled: bool) -> PieceLoss:
+    """Make what a GPU takes: all between the products in one function, which a compiler turns into two passes."""
+    between = compiled_loss() if compiled else loss_at_once
+
+    def loss(x: Tensor, cast_head_VW: Tensor, targets: Tensor) -> tuple[Tensor, None, Tensor]:
+        grad_NV, sums = between(x @ cast_head_VW.mT, targets, cap, smoothing)
+        return grad_NV, None, sums
+
+    return loss
 
 
 def loss_at_once(logits_NV: Tensor, targets_N: Tensor, cap: float | None, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Compute what loss_and_gradient does, in new tensors: a compiler makes two passes over memory of it.
+    """Compute what loss_and_gradient does, in new tensors.
 
     Capped logits need no maximum taken off before exp, as long as that of the cap is finite; nor a true tanh.
     """
@@ -160,7 +153,7 @@ def loss_at_once(logits_NV: Tensor, targets_N: Tensor, cap: float | None, smooth
 
 
 @cache
-def compiled_loss() -> LossAtOnce:
+def compiled_loss() -> Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]:
     """Compile loss_at_once, once a process."""
     return torch.compile(loss_at_once)
 
