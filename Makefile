@@ -30,7 +30,7 @@ audit: $(VENV)/installed
 	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(VENV)-audit/bin/pip-audit --requirement .ci/constraints.txt --no-deps --disable-pip
 
-# Kills and faults of every kind, and what became of each; as root it also fills disks. KILLS=100 takes some 20 minutes.
+# Kills and faults of every kind, and what became of each; as root it also fills disks. KILLS and SEED choose other kills.
 chaos: $(VENV)/installed
 	$(BIN)/python -m tests.chaos --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
