@@ -37,6 +37,7 @@ from lmpipe.storage import (
     storage_errors,
     write_json,
 )
+from lmpipe.store import open_store, send_dataset, send_unit, take_dataset, take_units
 from lmpipe.workers import run_units
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,8 @@ class Execution:
     cluster: str | None = field(default_factory=lambda: os.environ.get("LMPIPE_RAY"))
     """Address of the Ray cluster whose processes they are, None for this machine's. From the environment, which
     reaches every command, flow and deployment alike."""
+    store: str | None = field(default_factory=lambda: os.environ.get("LMPIPE_STORE"))
+    """URI of the object store that keeps what is built, and gives what others have built; None for neither."""
     progress: Progress | None = None
     """Told of every finished unit."""
 
@@ -200,26 +203,46 @@ def build(
     `check(counts, folder)` may refuse the whole (by raising) before it is committed.
     """
     folder = plan.folder(data)
+    store = open_store(execution.store) if execution.store is not None else None
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            if (folder / "manifest.json").exists():
+            if (folder / "manifest.json").exists() or (store is not None and take_dataset(store, folder)):
                 shutil.rmtree(folder / "units", ignore_errors=True)
                 log.info("%s %s: already built, nothing to do (%s)", plan.stage, plan.name, folder)
-                return open_dataset(folder)
-            started = time.time()
-            check_inputs(plan.inputs, data)
-            if keys is not None:
-                take_known_units(folder, plan.name, plan.kind, keys)
-            records = finish_units(folder, work, units, execution)
-            manifest = merge(plan, folder, records)
-            if check is not None:
-                check(manifest.counts, folder)
-            if keys is not None:
-                write_units(folder, plan.kind, keys, records)
-            commit(manifest, started)
-            log.info("%s %s: %s in %.1f s (%s)", plan.stage, plan.name, manifest.counts, time.time() - started, folder)
+                manifest = open_dataset(folder)
+            else:
+                check_inputs(plan.inputs, data)
+                if keys is not None:
+                    take_known_units(folder, plan.name, plan.kind, keys)
+                if store is not None:
+                    take_units(store, folder)
+                manifest = build_here(plan, folder, work, units, execution, check, keys)
+            if store is not None:
+                send_dataset(store, folder, [shard.path for shard in manifest.shards])
             return manifest
+
+
+def build_here(
+    plan: Plan,
+    folder: Path,
+    work: Work,
+    units: Sequence[Any],
+    execution: Execution,
+    check: Callable[[dict[str, int], Path], None] | None,
+    keys: Sequence[str] | None,
+) -> Manifest:
+    """Do what units are still to do and commit the dataset; see `build`."""
+    started = time.time()
+    records = finish_units(folder, work, units, execution)
+    manifest = merge(plan, folder, records)
+    if check is not None:
+        check(manifest.counts, folder)
+    if keys is not None:
+        write_units(folder, plan.kind, keys, records)
+    commit(manifest, started)
+    log.info("%s %s: %s in %.1f s (%s)", plan.stage, plan.name, manifest.counts, time.time() - started, folder)
+    return manifest
 
 
 def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Execution) -> list[dict[str, Any]]:
@@ -233,7 +256,7 @@ def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Exec
         log.info("%s: %d of %d units were finished before", folder.name, done, len(units))
     tell = execution.progress or (lambda finished, total: None)
     tell(done, len(units))
-    arguments = [(work, folder, index, units[index]) for index in todo]
+    arguments = [(work, folder, index, units[index], execution.store) for index in todo]
     for _ in run_units(run_unit, arguments, execution.workers, execution.cluster):
         done += 1
         tell(done, len(units))
@@ -241,14 +264,17 @@ def finish_units(folder: Path, work: Work, units: Sequence[Any], execution: Exec
     return [read_record(unit_record(folder, index)) for index in range(len(units))]
 
 
-def run_unit(arguments: tuple[Work, Path, int, Any]) -> int:
+def run_unit(arguments: tuple[Work, Path, int, Any, str | None]) -> int:
     """Do one unit and commit it by its record; runs in a worker process."""
-    work, folder, index, unit = arguments
+    work, folder, index, unit, store = arguments
     output = UnitOutput(folder=folder, index=index)
     with storage_errors(folder):
         work(unit, output)
         record = {"shards": [dataclasses.asdict(s) for s in output.shards], "counts": output.counts}
         write_json(unit_record(folder, index), record)
+        if store is not None:
+            shards = [shard.path for shard in output.shards]
+            send_unit(open_store(store), folder, unit_record(folder, index), shards)
     return index
 
 

@@ -29,7 +29,19 @@ from lmpipe.train.run import Run, load_run, training_lock
 
 log = logging.getLogger(__name__)
 
-CODE = ("__init__", "errors", "storage", "cluster", "workers", "settings", "recipe", "known", "dataset", "train")
+CODE = (
+    "__init__",
+    "errors",
+    "storage",
+    "store",
+    "cluster",
+    "workers",
+    "settings",
+    "recipe",
+    "known",
+    "dataset",
+    "train",
+)
 """What of the package a training imports; a test trains with nothing else."""
 
 LOGS = ("metrics.jsonl", "samples.jsonl", "train.log")
