@@ -84,7 +84,7 @@ class Store:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Give the bytes of every object under prefix/, by the rest of its key, sorted."""
-        place = f"{self.root}/{prefix}"
+        place = f"{self.root}/{prefix}".rstrip("/")
         with self.errors(prefix):
             found = self.filesystem.get_file_info(fs.FileSelector(place, recursive=True, allow_not_found=True))
         files = (info for info in found if info.type == fs.FileType.File)
@@ -136,6 +136,12 @@ def patient(filesystem: Any) -> Any:
     _, (options,) = filesystem.__reduce__()
     given = {key: options[key] for key in ("region", "scheme", "endpoint_override") if options[key]}
     return fs.S3FileSystem(**given, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS))
+
+
+def kept(store: Store) -> list[str]:
+    """List the datasets and runs in the store, as STAGE/NAME."""
+    found = {name.rpartition("/")[0] for name in store.sizes("") if name.endswith((f"/{MANIFEST}", "/run.json"))}
+    return sorted(found)
 
 
 def key_of(folder: Path) -> str:

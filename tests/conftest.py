@@ -1,7 +1,7 @@
 """Fixtures that several test files share: real corpora, and small ingested datasets."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from hypothesis import settings
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.document import DOCUMENTS, Document, Origin, document_batches
 from lmpipe.storage import digest
+from lmpipe.store import Store, open_store
+from tests.swift import BUCKET, Swift, running_swift
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,3 +61,20 @@ def ingested(tmp_path: Path) -> Ingested:
         return build(plan, tmp_path, write_documents, parts, Execution())
 
     return make
+
+
+@pytest.fixture(scope="module")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    """A running S3 server and, in the environment, the way to it."""
+    pytest.importorskip("swift", reason="OpenStack Swift is not installed: pip install swift")
+    with running_swift(tmp_path_factory.mktemp("swift")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.variables.items():
+            patch.setenv(name, value)
+        open_store.cache_clear()
+        yield server
+
+
+@pytest.fixture
+def store(swift: Swift, request: pytest.FixtureRequest) -> Store:
+    """An empty place on it for one test."""
+    return open_store(f"s3://{BUCKET}/{request.node.name.translate({91: 45, 93: None})}")

@@ -6,37 +6,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lmpipe.dataset import Execution, UnitOutput, build
 from lmpipe.errors import LmpipeError, StorageError
-from lmpipe.store import Store, key_of, open_store
+from lmpipe.store import Store, key_of
 from tests.conftest import ROOT
-from tests.swift import BUCKET, PASSWORD, Swift, running_swift
+from tests.swift import PASSWORD, Swift
 from tests.test_dataset import PLAN, contents, fail_at_two, numbers, write_number
 
 BIG = 24 << 20
 """Bytes; more than one part of an upload (10 MiB)."""
-
-
-@pytest.fixture(scope="module")
-def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
-    """A running server and, in the environment, the way to it."""
-    pytest.importorskip("swift", reason="OpenStack Swift is not installed: pip install swift")
-    with running_swift(tmp_path_factory.mktemp("swift")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.variables.items():
-            patch.setenv(name, value)
-        open_store.cache_clear()
-        yield server
-
-
-@pytest.fixture
-def store(swift: Swift, request: pytest.FixtureRequest) -> Store:
-    """An empty place for one test."""
-    return open_store(f"s3://{BUCKET}/{request.node.name.translate({91: 45, 93: None})}")
 
 
 def no_work(unit: int, output: UnitOutput) -> None:
@@ -70,6 +52,7 @@ def test_a_second_machine_takes_what_the_first_has_built(store: Store, tmp_path:
     ]
 
 
+@pytest.mark.slow
 def test_files_of_several_parts_travel_whole(store: Store, tmp_path: Path) -> None:
     here = build(PLAN, tmp_path / "here", write_big, [0, 1], at(store))
     there = build(PLAN, tmp_path / "there", no_work, [0, 1], at(store))
@@ -116,6 +99,7 @@ def test_a_damaged_object_is_made_and_sent_again(
     assert contents(build(PLAN, tmp_path / "third", no_work, [1, 2], at(store)).folder) == contents(here.folder)
 
 
+@pytest.mark.slow
 def test_a_killed_machine_leaves_no_manifest_and_the_next_gets_the_same_bytes(
     store: Store, swift: Swift, tmp_path: Path
 ) -> None:
@@ -133,6 +117,7 @@ def test_a_killed_machine_leaves_no_manifest_and_the_next_gets_the_same_bytes(
     assert contents(build(PLAN, tmp_path / "next", write_number, range(20), at(store)).folder) == contents(whole.folder)
 
 
+@pytest.mark.slow
 def test_a_build_outlives_a_server_that_is_killed_and_started_again(store: Store, swift: Swift, tmp_path: Path) -> None:
     swift.kill()
     back = threading.Timer(2, swift.start)
@@ -143,9 +128,7 @@ def test_a_build_outlives_a_server_that_is_killed_and_started_again(store: Store
 
 
 def test_a_store_that_is_not_there_is_one_sentence(store: Store, swift: Swift, tmp_path: Path) -> None:
-    with pytest.raises(
-        StorageError, match=r"NO_SUCH_BUCKET.*what is finished is kept"
-    ):
+    with pytest.raises(StorageError, match=r"NO_SUCH_BUCKET.*what is finished is kept"):
         build(PLAN, tmp_path, write_number, [1], Execution(store="s3://nowhere/x"))
 
 

@@ -19,7 +19,9 @@ from types import FrameType
 
 from lmpipe.errors import LmpipeError
 from lmpipe.storage import storage_errors
+from lmpipe.store import Store, open_store
 from lmpipe.train import parallel
+from lmpipe.train.afar import send_run, take_run
 from lmpipe.train.counting import count
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
@@ -42,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = load_run(folder)
         ranks = parallel.connect()
         write_log(folder / "train.log", ranks)
+        store = open_store(os.environ["LMPIPE_STORE"]) if os.environ.get("LMPIPE_STORE") else None
         with storage_errors(folder):
-            signum = train_alone(run, ranks, stop)
+            signum = train_alone(run, ranks, stop, store)
     except LmpipeError as error:
         logging.basicConfig()
         log.error("%s", error)
@@ -78,18 +81,28 @@ def is_stderr(path: Path) -> bool:
     return path.exists() and os.path.samestat(path.stat(), os.fstat(sys.stderr.fileno()))
 
 
-def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
+def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None) -> int | None:
     """Train unless the run is finished, and let no second process train it at the same time."""
     with training_lock(run.folder, LOCK_SECONDS) if ranks.first else contextlib.nullcontext():
+        if store is not None and os.environ.get("LOCAL_RANK", "0") == "0":  # hosts need not share the folder
+            take_run(store, run)
         parallel.wait_for_all(ranks)  # until the first process has the lock, the folder is not ours
-        if run.result is not None:
-            log.info("%s: already finished, nothing to do", run.name)
-            return None
-        if ranks.first:
-            check_content(run)
-        if run.settings.model.kind == "ngram":
-            return count(run, stop) if ranks.first else None
-        return train(run, ranks, stop)
+        signum = train_or_count(run, ranks, stop, store)
+        if store is not None and ranks.first:
+            send_run(store, run)
+        return signum
+
+
+def train_or_count(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None) -> int | None:
+    """Do what the kind of model needs, unless it is done; return the signal that stopped it before, or None."""
+    if run.result is not None:
+        log.info("%s: already finished, nothing to do", run.name)
+        return None
+    if ranks.first:
+        check_content(run)
+    if run.settings.model.kind == "ngram":
+        return count(run, stop) if ranks.first else None
+    return train(run, ranks, stop, store)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from lmpipe.errors import TrainingError
 from lmpipe.storage import digest, write_json
+from lmpipe.store import Store
 from lmpipe.train import metrics as measure
 from lmpipe.train import parallel
+from lmpipe.train.afar import send_run
 from lmpipe.train.batches import documents_of, make_batch
 from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, point, prune
 from lmpipe.train.memory import fit_micro_batch
@@ -48,15 +50,17 @@ class Logs(NamedTuple):
     samples: Metrics
 
 
-def train(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> int | None:
+def train(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None = None) -> int | None:
     """Train the run to its end from its newest checkpoint; return the signal that stopped it before, or None.
+
+    `store` is sent every checkpoint.
 
     Raises TrainingError when loss or gradient stay without a finite value.
     """
     set_up_torch(run.settings.threads, ranks.device)
     if run.settings.private is not None:
         check_private(run, ranks)
-    training = begin(run, ranks, stop)
+    training = begin(run, ranks, stop, store)
     checkpoint = find_checkpoint(run.folder)
     if checkpoint is not None:
         restore(training, checkpoint)
@@ -289,6 +293,8 @@ def keep(training: Training, logs: Logs | None) -> Checkpoint | None:
         mark_trunk(training, checkpoint)
         prune(training.run.folder, training.run.settings.keep)
         log.info("step %d: checkpoint %s", training.progress.step, checkpoint.folder)
+        if training.store is not None:
+            send_run(training.store, training.run)
     return checkpoint
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lmpipe.errors import TrainingError
+from lmpipe.store import Store
 from lmpipe.train import parallel
 from lmpipe.train.average import Average
 from lmpipe.train.checkpoint import Checkpoint, load_model, load_training, load_weights, save_checkpoint
@@ -36,6 +37,8 @@ class Training:
     valid: TokenStream
     stop: Callable[[], int | None]
     """Returns the signal that asked to stop, or None."""
+    store: Store | None = None
+    """The object store that keeps the checkpoints too."""
     progress: Progress = field(default_factory=Progress)
     state: State | None = None
     """order = in_order: of this process's rows, after the last step."""
@@ -80,7 +83,7 @@ def is_sharded(run: Run, ranks: Ranks) -> bool:
     return True
 
 
-def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
+def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None = None) -> Training:
     """Build model and optimizer from the seed and map the data."""
     settings = run.settings
     torch.manual_seed(settings.seed)
@@ -105,6 +108,7 @@ def begin(run: Run, ranks: Ranks, stop: Callable[[], int | None]) -> Training:
         train=open_stream(run.paths("train"), run.vocabulary),
         valid=open_stream(run.paths("valid"), run.vocabulary),
         stop=stop,
+        store=store,
     )
 
 

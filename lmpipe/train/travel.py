@@ -23,6 +23,7 @@ import lmpipe
 from lmpipe.dataset import settings_dict
 from lmpipe.errors import TrainingError
 from lmpipe.storage import file_sha256, replacing, storage_errors, sync_folder
+from lmpipe.train.afar import LOGS
 from lmpipe.train.checkpoint import FILES, POINTERS, Checkpoint, find_checkpoint, newest_first, point, pointed_at, prune
 from lmpipe.train.checkpoint import read_checkpoint as read
 from lmpipe.train.run import Run, load_run, training_lock
@@ -43,9 +44,6 @@ CODE = (
     "train",
 )
 """What of the package a training imports; a test trains with nothing else."""
-
-LOGS = ("metrics.jsonl", "samples.jsonl", "train.log")
-"""Files that grow with a training."""
 
 README = """\
 {name}: a training of lmpipe {version}, packed to go on anywhere.
