@@ -264,6 +264,14 @@ def test_variants_of_an_ablation_stay_out_of_the_perplexities_of_the_page(tmp_pa
     assert "filter.words" in text
 
 
+def test_a_variant_that_is_better_than_its_recipe_takes_no_place_from_it(tmp_path):
+    folder = ablated(tmp_path, [0.9])
+    places = {row["name"]: (row["place"], row["variant"]) for row in rows(folder, "from leaderboard")}
+    assert places == {"lstm-1": (1, False), "lstm-without-1": (1, True)}
+    text = build_report(folder / warehouse.PUBLISHED, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "on set test, by run lstm-1" in text
+
+
 # In a browser
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lmpipe.curate.signals import measure
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_inputs, settings_dict
 from lmpipe.document import BadRecord, Document
 from lmpipe.errors import InputError
 from lmpipe.evaluate.published import PUBLISHED, Files, Published, Record
@@ -60,7 +60,7 @@ def evaluation_set(settings: SetSettings, data: Path, base: Path, execution: Exe
         name=settings.name,
         version=VERSION,
         settings=settings_dict(settings),
-        inputs=tuple(file_input(path) for path in files),
+        inputs=file_inputs(files),
     )
 
     def check(counts: dict[str, int], folder: Path) -> None:

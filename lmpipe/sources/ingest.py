@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_inputs, settings_dict
 from lmpipe.document import (
     DOCUMENTS,
     QUARANTINE,
@@ -75,7 +75,7 @@ def ingest(source: Source, base: Path, data: Path, execution: Execution, downloa
     Raises InputError for missing or empty input, QuarantineError above the recipe's rate.
     """
     files = list(dict.fromkeys([*source_files(source, base), *downloaded]))
-    inputs = tuple(file_input(file) for file in files)
+    inputs = file_inputs(files)
     plan = Plan(stage="ingest", name=source.name, version=VERSION, settings=settings_dict(source), inputs=inputs)
     earlier = earlier_dataset(plan, data) if source.kind == "wikipedia" else None
     units = [IngestUnit(source, unit, earlier) for unit in reader(source.kind).units(source, files)]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tokenizers import models
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_inputs, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import TokenizerSettings
 from lmpipe.storage import replacing
@@ -59,7 +59,7 @@ def adopt(path: Path, end_of_text: str, recipe: str, data: Path, execution: Exec
     files = tokenizer_files(path)
     text = tokenizer_text(files, end_of_text)
     end_of_text_id(parse_tokenizer(text, path), end_of_text, path)
-    inputs = tuple(file_input(file) for file in files)
+    inputs = file_inputs(files)
     settings = {"end_of_text": end_of_text}
     plan = Plan(stage="tokenizer", name=recipe, version=VERSION, settings=settings, inputs=inputs)
     return build(plan, data, copy_tokenizer, [text], execution)

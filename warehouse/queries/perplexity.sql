@@ -3,7 +3,7 @@
 -- (same documents, protocols that differ in nothing but the vocabulary) may be compared by their bytes
 with groups as (
     select
-        evaluation, run, checkpoint, set, protocol, place,
+        evaluation, run, checkpoint, set, protocol, place, variant,
         max(finished) over comparables as finished,
         set || '|' || comparable_protocol || '|' || document_set as comparables
     from leaderboard
@@ -16,7 +16,7 @@ final as (
         token_perplexity, token_perplexity_low, token_perplexity_high,
         word_perplexity, word_perplexity_low, word_perplexity_high, byte_perplexity, accuracy, oov,
         bits_per_byte, bits_per_byte_low, bits_per_byte_high, protocol, run, evaluation, finished, slice,
-        run in (select run from ablation_runs) as variant
+        variant
     from perplexity
     inner join groups using (evaluation, run, checkpoint, set, protocol)
 )
