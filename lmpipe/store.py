@@ -110,7 +110,7 @@ class Store:
 
 
 @cache
-def open_store(uri: str) -> Store:
+def open_store(uri: str, attempts: int = ATTEMPTS) -> Store:
     """Open the store at a URI of pyarrow (s3, gs, file) or, as fsspec+..., of fsspec.
 
     Raises StorageError when it is none, or holds a password, which would end up in logs.
@@ -127,15 +127,15 @@ def open_store(uri: str) -> Store:
             f"LMPIPE_STORE={uri}: expected a place like s3://bucket/prefix or gs://bucket/prefix ({error})."
         ) from error
     if isinstance(filesystem, fs.S3FileSystem):
-        filesystem = patient(filesystem)
+        filesystem = patient(filesystem, attempts)
     return Store(uri, filesystem, root.rstrip("/"))
 
 
-def patient(filesystem: Any) -> Any:
-    """Let S3 try again for longer; a URI cannot say so."""
+def patient(filesystem: Any, attempts: int) -> Any:
+    """Say how often S3 is to try a request; a URI cannot."""
     _, (options,) = filesystem.__reduce__()
     given = {key: options[key] for key in ("region", "scheme", "endpoint_override") if options[key]}
-    return fs.S3FileSystem(**given, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS))
+    return fs.S3FileSystem(**given, retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts))
 
 
 def kept(store: Store) -> list[str]:

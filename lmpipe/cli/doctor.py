@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from packaging.requirements import Requirement
 
 from lmpipe.errors import LmpipeError
+from lmpipe.store import kept, open_store
 from lmpipe.warehouse import PUBLISHED, query
 
 FREE_GB = 10
@@ -29,7 +30,7 @@ class Finding(NamedTuple):
 
 def examine(data: Path) -> list[Finding]:
     """Look at everything; the order is that of the output."""
-    return [python(), *packages(), cores(), memory(), disk(data), gpu(), prefect(), warehouse(data)]
+    return [python(), *packages(), cores(), memory(), disk(data), gpu(), prefect(), store(), warehouse(data)]
 
 
 def python() -> Finding:
@@ -99,6 +100,18 @@ def prefect() -> Finding:
     except OSError as error:
         advice = "start it (prefect server start), or unset PREFECT_API_URL"
         return Finding("prefect", False, f"{url} does not answer ({error})", advice)
+
+
+def store() -> Finding:
+    """The object store that LMPIPE_STORE names, if it names one."""
+    uri = os.environ.get("LMPIPE_STORE")
+    if not uri:
+        return Finding("store", True, "no LMPIPE_STORE: datasets and runs stay on this disk")
+    try:
+        number = len(kept(open_store(uri, attempts=2)))
+    except LmpipeError as error:
+        return Finding("store", False, str(error), "set LMPIPE_STORE and the AWS_... variables, or start the store")
+    return Finding("store", True, f"{uri} answers, {number} datasets and runs")
 
 
 def warehouse(data: Path) -> Finding:

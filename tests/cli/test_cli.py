@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 COMMANDS = [
     "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "tokens",
-    "train", "pack", "collect", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
+    "train", "pack", "collect", "pull", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
     "rescore", "lattice", "ctc", "translate", "rerank", "up", "down", "deploy", "refresh",
 ]  # fmt: skip
 
@@ -128,6 +128,12 @@ def test_doctor_finds_nothing_wrong_here(tmp_path: Path) -> None:
     done = lmpipe("doctor", "--data", tmp_path)
     assert "BAD" not in done.stdout
     assert "warehouse" in done.stdout
+
+
+def test_doctor_says_what_to_do_about_a_store_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMPIPE_STORE", "ftp://somewhere/x")
+    done = lmpipe("doctor", "--data", tmp_path, code=1)
+    assert "expected a place like s3://bucket/prefix" in done.stdout
 
 
 def test_doctor_says_what_to_do_about_a_server_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
