@@ -6,7 +6,7 @@ DATA ?= data/demo
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 
-.PHONY: demo test test-all lint audit chaos clean bench-loader
+.PHONY: demo test test-all lint audit chaos clean bench-loader bench-load
 
 # Whole way on the embedded corpora. KEEP=1 leaves the Prefect server up, to look at the run.
 demo: $(VENV)/installed
@@ -38,6 +38,10 @@ chaos: $(VENV)/installed
 bench-loader: $(VENV)-bench/installed
 	$(VENV)-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/bench-loader.txt
 	$(VENV)-bench/bin/python -m tests.bench.loader $(DATA)
+
+# Needs none of the yardsticks. RUNS chooses another number; DATABASE=postgres needs that program.
+bench-load: $(VENV)/installed
+	$(BIN)/python -m tests.bench.load $(DATA) $(or $(RUNS),1000) $(or $(DATABASE),sqlite)
 
 # Benchmarks print a table and, as the last line, one JSON object of ratios; rows go into DATA's warehouse.
 bench-%: $(VENV)-bench/installed

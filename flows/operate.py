@@ -88,9 +88,7 @@ def start_server(home: Path, settings: ServerSettings, tell: Callable[[str], Non
         port = free_port(httpx.URL(address.read_text()).port or 0 if address.exists() else settings.port)
         with replacing(address) as temporary:
             temporary.write_text(f"http://{reachable(settings.host)}:{port}/api")
-        environment = part_environment(home)
-        if settings.database is not None:
-            environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = checked_database(settings.database)
+        environment = part_environment(home) | database_environment(home / "postgresql", settings.database)
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", settings.host, "--port", str(port)]
         pid = processes.start(file, command, environment, home / "server.log")
         tell(f"server    starting on {settings.host}:{port} (process {pid})")
@@ -103,6 +101,23 @@ def start_server(home: Path, settings: ServerSettings, tell: Callable[[str], Non
 def reachable(host: str) -> str:
     """Give the address by which this machine reaches a server that listens on `host`."""
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+def database_environment(mark: Path, database: str | None) -> dict[str, str]:
+    """Name the database to the server; `mark` remembers that it was PostgreSQL, without its password.
+
+    Raises LmpipeError when it was and none is named now: an empty SQLite would show neither runs nor schedules.
+    """
+    if database is not None:
+        url = checked_database(database)
+        mark.touch()
+        return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": url}
+    if mark.exists():
+        raise LmpipeError(
+            "the runs of this operation are in PostgreSQL. Name it again by --database or"
+            f" PREFECT_SERVER_DATABASE_CONNECTION_URL; to begin anew with SQLite, delete {mark}."
+        )
+    return {}
 
 
 def checked_database(url: str) -> str:

@@ -13,7 +13,7 @@ from prefect import flow, get_run_logger, task
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 
-from flows.record import RECORDED, finish, record_training
+from flows.record import RECORDED, finish, record, record_training
 from flows.tidings import tell_of_checkpoint
 from flows.watch import run_name, watching
 from lmpipe import launch
@@ -111,6 +111,7 @@ def train(recipe: Path, data: Path, tokens: Path, name: str, start: Path | None 
     training = named_training(recipe, name, start)
     run = make_run(training, load_recipe(recipe).name, data, tokens)
     train_model(run, name, training.steps, recipe)
+    record(data, [tokens])  # commands of their own may have made them
     record_training(data, run)
     finish(recipe, data)
     return run

@@ -267,6 +267,12 @@ def test_throughput_is_of_what_went_in(filled):
     assert len(found) == 3  # what was found already made took no time
 
 
+def test_overhead_is_what_no_stage_took(filled):
+    (row,) = ask(filled[0], "overhead")  # what was found took no time of this run; the failed one is left out
+    assert (row["flow_run"], row["seconds"], row["stage_seconds"]) == ("f1", 7200, 8 + 2 + 10)
+    assert row["overhead"] == pytest.approx(7180 / 7200)
+
+
 def test_costs_are_hours_times_price(filled):
     found = ask(filled[0], "costs", price="3")
     assert [(row["status"], row["hours"], row["cost"], row["cost_per_million_tokens"]) for row in found] == [

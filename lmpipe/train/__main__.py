@@ -3,6 +3,11 @@
     python -m lmpipe.train RUN
     python -m torch.distributed.run --standalone --nproc-per-node 2 -m lmpipe.train RUN
 
+and over several machines, on each of which the same command is started:
+
+    python -m torch.distributed.run --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
+        -m lmpipe.train RUN
+
 Exit codes: 0 finished (or already was); 1 a TrainingError, told in the last line of the log; 143 (SIGTERM)
 or 130 (SIGINT) stopped by the signal after saving a checkpoint: the same command goes on from there.
 """
@@ -23,6 +28,7 @@ from lmpipe.store import Store, open_store
 from lmpipe.train import parallel
 from lmpipe.train.afar import send_run, take_run
 from lmpipe.train.counting import count
+from lmpipe.train.hosts import check_same_run
 from lmpipe.train.loop import train
 from lmpipe.train.parallel import Ranks
 from lmpipe.train.run import Run, check_content, load_run, training_lock
@@ -84,9 +90,10 @@ def is_stderr(path: Path) -> bool:
 def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None) -> int | None:
     """Train unless the run is finished, and let no second process train it at the same time."""
     with training_lock(run.folder, LOCK_SECONDS) if ranks.first else contextlib.nullcontext():
-        if store is not None and os.environ.get("LOCAL_RANK", "0") == "0":  # hosts need not share the folder
+        if store is not None and ranks.first_here:  # machines need not share the folder
             take_run(store, run)
         parallel.wait_for_all(ranks)  # until the first process has the lock, the folder is not ours
+        check_same_run(run, ranks)
         signum = train_or_count(run, ranks, stop, store)
         if store is not None and ranks.first:
             send_run(store, run)
@@ -95,10 +102,10 @@ def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: S
 
 def train_or_count(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None) -> int | None:
     """Do what the kind of model needs, unless it is done; return the signal that stopped it before, or None."""
-    if run.result is not None:
+    if parallel.first_says(float(run.result is not None), ranks):  # other machines may have no result.json
         log.info("%s: already finished, nothing to do", run.name)
         return None
-    if ranks.first:
+    if ranks.first_here:
         check_content(run)
     if run.settings.model.kind == "ngram":
         return count(run, stop) if ranks.first else None

@@ -30,6 +30,7 @@ from lmpipe.train import parallel
 from lmpipe.train.afar import send_run
 from lmpipe.train.batches import documents_of, make_batch
 from lmpipe.train.checkpoint import Checkpoint, find_checkpoint, point, prune
+from lmpipe.train.hosts import check_same_step
 from lmpipe.train.memory import fit_micro_batch
 from lmpipe.train.metrics import Metrics
 from lmpipe.train.optimizer import learning_rate, trunk_step, weight_decay
@@ -62,6 +63,7 @@ def train(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store |
         check_private(run, ranks)
     training = begin(run, ranks, stop, store)
     checkpoint = find_checkpoint(run.folder)
+    check_same_step(run, checkpoint, ranks)
     if checkpoint is not None:
         restore(training, checkpoint)
         mark_trunk(training, checkpoint)  # a kill may have come just before

@@ -5,7 +5,9 @@ same step up to float rounding. Gradients travel as one flat buffer: for models 
 all-reduce costs less than the bookkeeping that would overlap several.
 """
 
+import ctypes
 import os
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -23,23 +25,39 @@ class Ranks:
     rank: int
     size: int
     device: torch.device
+    local: int = 0
+    """Its number among the processes of this machine."""
 
     @property
     def first(self) -> bool:
         """Say whether this is the process that writes files."""
         return self.rank == 0
 
+    @property
+    def first_here(self) -> bool:
+        """Say whether this is the process that looks at the files of its machine."""
+        return self.local == 0
+
 
 def connect() -> Ranks:
     """Join the other processes, as torchrun's environment names them; without it, train alone."""
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
     device = torch.device("cpu")
     if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     if size > 1:
+        stop_with_parent()
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return Ranks(rank=rank, size=size, device=device)
+    return Ranks(rank=rank, size=size, device=device, local=local)
+
+
+def stop_with_parent() -> None:
+    """Ask the kernel for a SIGTERM when torchrun dies: killed with -9, it leaves processes that hold the GPUs."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):  # Linux; 1 is PR_SET_PDEATHSIG
+        libc.prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 def disconnect(ranks: Ranks) -> None:
@@ -63,6 +81,13 @@ def sum_values(values: Tensor, ranks: Ranks) -> Tensor:
     if ranks.size > 1:
         dist.all_reduce(values)
     return values
+
+
+def gather_numbers(mine: int, ranks: Ranks) -> list[int]:
+    """List one whole number of every process, in the order of their ranks."""
+    numbers = torch.zeros(ranks.size, dtype=torch.int64, device=ranks.device)
+    numbers[ranks.rank] = mine
+    return [int(number) for number in sum_values(numbers, ranks)]
 
 
 def gather_rows(mine: Tensor, rows: int, ranks: Ranks) -> Tensor:

@@ -10,8 +10,8 @@ from tests.conftest import ROOT
 
 COMMANDS = [
     "run", "download", "ingest", "clean", "decide", "dedup", "passages", "split", "tokenizer", "encode", "tokens",
-    "train", "pack", "collect", "pull", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report", "doctor",
-    "rescore", "lattice", "ctc", "translate", "rerank", "up", "down", "deploy", "refresh",
+    "train", "pack", "collect", "pull", "ladder", "evaluate", "record", "page", "changes", "sql", "show", "report",
+    "doctor", "rescore", "lattice", "ctc", "translate", "rerank", "up", "down", "deploy", "refresh",
 ]  # fmt: skip
 
 RECIPE = """

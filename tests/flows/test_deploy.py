@@ -124,6 +124,14 @@ def test_a_database_that_is_no_postgresql_is_refused_without_its_password() -> N
     assert "hunter2" not in str(caught.value)
 
 
+def test_an_operation_on_postgresql_does_not_start_on_an_empty_sqlite(tmp_path: Path) -> None:
+    operate.database_environment(tmp_path / "mark", "postgresql+asyncpg://lmpipe:hunter2@127.0.0.1/prefect")
+    assert (tmp_path / "mark").read_text() == ""
+    with pytest.raises(LmpipeError, match=r"in PostgreSQL.* again by --database"):
+        operate.database_environment(tmp_path / "mark", None)
+    assert operate.database_environment(tmp_path / "other", None) == {}
+
+
 def test_without_a_server_deploy_says_what_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(os.environ, "PREFECT_API_URL", raising=False)
     with pytest.raises(LmpipeError, match="lmpipe up --data"):

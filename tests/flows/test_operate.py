@@ -1,30 +1,25 @@
 """A real server and real workers: up, down, kill -9 of each part, a training that is cancelled, killed and resumed."""
 
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
 import pytest
 
 from flows import processes
+from flows.automations import ZOMBIE_SECONDS
 from tests.conftest import ROOT
-from tests.flows.test_pipeline import RECIPE, WORDS
-from tests.road import walk
+from tests.flows.test_pipeline import RECIPE
+from tests.operation import Operation, begin, wait
 
 pytestmark = pytest.mark.slow
-
-PATIENCE = 240.0
-"""Seconds; a busy machine takes long to start a run."""
 
 ENDLESS = RECIPE.replace("steps = 6\n", "steps = 1000000\n").replace("save_every = 3", "save_every = 1000000")
 """A training that ends only when it is stopped, and saves only then."""
@@ -48,99 +43,19 @@ class Hook(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class Operation:
-    """A folder of data with its server, workers, deployments and a receiver of notices."""
-
-    def __init__(self, folder: Path, hook: str) -> None:
-        self.data, self.recipe = folder / "data", folder / "tiny.toml"
-        self.home = self.data / ".prefect"
-        lines = [f"On the quay {' '.join(random.Random(n).sample(WORDS, 30))} and that was all." for n in range(120)]
-        (folder / "notes.txt").write_text("\n".join(lines))
-        self.recipe.write_text(ENDLESS)
-        self.lmpipe("up", "--port", "0")
-        self.lmpipe("deploy", str(self.recipe), "--webhook", hook, "--mail-to", "ops@example.org")
-
-    def lmpipe(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "lmpipe.cli", *arguments, "--data", str(self.data)]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-        environment |= {"LMPIPE_SMTP": f"smtp://lmpipe:{PLANTED}@127.0.0.1:9"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def pid(self, part: str) -> int | None:
-        return processes.find(self.home / f"up/{part}.json")
-
-    def kill(self, part: str) -> None:
-        pid = self.pid(part)
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-
-    def api(self, method: str, path: str, **body: Any) -> Any:
-        """Ask the server, with its password and a token against forged requests."""
-        base, password = (self.home / "up/url").read_text(), (self.home / "auth").read_text()
-        user, _, secret = password.partition(":")
-        with httpx.Client(base_url=base, auth=(user, secret), timeout=60) as client:
-            token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
-            headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"}
-            answer = client.request(method, path, json=body or None, headers=headers)
-            assert answer.status_code < 300, answer.text
-            return answer.json() if answer.content else None
-
-    def start(self, deployment: str, **parameters: str) -> str:
-        found = self.api("GET", f"/deployments/name/{deployment}")["id"]
-        return str(self.api("POST", f"/deployments/{found}/create_flow_run", parameters=parameters)["id"])
-
-    def state(self, run: str) -> str:
-        return str(self.api("GET", f"/flow_runs/{run}")["state"]["type"])
-
-    def process(self, run: str) -> int:
-        """The process of a flow run, which has a session of its own."""
-        mine = [p for p, e in processes.marked(self.home).items() if e.get("PREFECT__FLOW_RUN_ID") == run]
-        (leader,) = [pid for pid in mine if processes.session_of(pid) == pid]
-        return leader
-
-    def training(self) -> list[int]:
-        """Processes that train."""
-        found = []
-        for pid in processes.marked(self.home):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
-            if b"lmpipe.train" in line:
-                found.append(pid)
-        return found
-
-    def train(self) -> str:
-        """Start a training in the pool gpu and wait until it makes steps; return the id of its flow run."""
-        tokens = walk(self.recipe, self.data, 1)[-1].folder
-        for old in self.data.glob("runs/*/metrics.jsonl"):
-            old.unlink()
-        run = self.start("train/gpu", tokens=str(tokens), name="lstm")
-        wait(lambda: any(path.stat().st_size for path in self.data.glob("runs/*/metrics.jsonl")))
-        return run
-
-    def saved(self) -> int:
-        """The step of the newest checkpoint, 0 without any."""
-        folders = self.data.glob("runs/tiny-lstm-*/checkpoints/step-*")
-        return max((int(folder.name.removeprefix("step-")) for folder in folders), default=0)
-
-
-def wait(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.3)
-
-
 @pytest.fixture(scope="module")
 def operation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operation]:
     receiver = HTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("operation")
-    home = folder / "data/.prefect"
+    hook = f"http://127.0.0.1:{receiver.server_port}/{PLANTED}"
+    made = begin(folder, ENDLESS, LMPIPE_SMTP=f"smtp://lmpipe:{PLANTED}@127.0.0.1:9")
     try:
-        yield Operation(folder, f"http://127.0.0.1:{receiver.server_port}/{PLANTED}")
+        made.lmpipe("up", "--port", "0")
+        made.lmpipe("deploy", str(made.recipe), "--webhook", hook, "--mail-to", "ops@example.org")
+        yield made
     finally:
-        processes.end(lambda: processes.marked(home), 5)
+        made.end()
         receiver.shutdown()
         receiver.server_close()
 
@@ -215,6 +130,25 @@ def test_the_end_of_worker_and_flow_together_is_found_at_the_next_up(operation: 
     assert operation.state(run) == "RUNNING"
     assert "closed" in operation.lmpipe("up", "--port", "0")
     assert operation.state(run) == "CRASHED"
+
+
+@pytest.mark.parametrize("with_its_flow", [False, True], ids=["worker", "worker and flow"])
+def test_a_run_without_a_sign_of_life_is_closed_by_the_server_and_the_next_one_goes_on(
+    operation: Operation, with_its_flow: bool
+) -> None:
+    """Nobody looks, the server is up: without its automation the run would hold the one place of its pool for ever."""
+    lost = operation.train()
+    operation.kill("worker-gpu")
+    if with_its_flow:
+        os.kill(operation.process(lost), signal.SIGKILL)
+    wait(lambda: operation.state(lost) == "CRASHED", 2 * ZOMBIE_SECONDS)
+    wait(lambda: not operation.training(), 40)
+    saved = operation.saved()
+    assert saved > 0
+    operation.lmpipe("up", "--port", "0")
+    operation.train()
+    (log,) = operation.data.glob("runs/tiny-lstm-*/train.log")
+    assert f"steps {saved + 1} to" in log.read_text()
 
 
 def test_a_training_goes_on_while_the_server_is_gone(operation: Operation) -> None:
