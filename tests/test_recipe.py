@@ -117,6 +117,10 @@ def test_source_that_names_nothing_is_refused(tmp_path: Path, path: str, words: 
         ('[[pairs]]\nname = "a"\npaths = ["x"]\nformat = "jsonl"\n' * 2, "two pairs entries are named 'a'"),
         ("private = { noise = 0.0 }", "noise and clip above 0"),
         ('order = "in_order"\nprivate = { noise = 1.0 }', "carried state"),
+        ('learn_until = "\\nUser:"', "learn_after comes first"),
+        ('learn_after = ""', "learn_after comes first"),
+        ('learn_after = "x"\nlearn_until = ""', "learn_after comes first"),
+        ('learn_after = "x"\nprivate = { noise = 1.0 }', "of whole rows"),
     ],
 )
 def test_probes_that_could_say_nothing_are_refused(tmp_path: Path, table: str, words: str) -> None:
