@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from lmpipe.apply.beam import search
+from lmpipe.apply.beam import Race, search
 from lmpipe.apply.decoder import Decoder, StateDecoder, TransformerDecoder, Weights
 from lmpipe.apply.decoding import Decoding, check_decoding, choose, penalise
 from lmpipe.apply.text import GrowingText
@@ -183,17 +183,23 @@ class Writer:
     def search(self, prompt: Sequence[int], decoding: Decoding) -> Continuation:
         """Continue a prompt by beam search."""
         self.check([prompt], decoding)
+        race = Race(
+            beams=decoding.beams,
+            longest=decoding.max_tokens,
+            divisor=lambda length: length**decoding.length_penalty,
+            patient=False,
+            repetition_penalty=decoding.repetition_penalty,
+        )
         decoder = self.decoder(decoding.beams, len(prompt) + decoding.max_tokens)
-        logits_BV = self.finite(decoder.start([list(prompt)] * decoding.beams))
-        ids, nats = search(decoder, logits_BV, prompt, decoding, self.run.end_of_text)
+        (found,) = search(decoder, self.finite(decoder.start([prompt])), [prompt], race, self.run.end_of_text)
         text = GrowingText(self.decode, decoding.stop)
-        for token in ids:
+        for token in found[0].ids:
             text.push(token)
             if text.stopped:
                 break
         text.finish()
         return Continuation(
-            ids=tuple(text.ids), text=text.text, nats=tuple(nats[: len(text.ids)]), ending=self.ending(text)
+            ids=tuple(text.ids), text=text.text, nats=found[0].nats[: len(text.ids)], ending=self.ending(text)
         )
 
     def check(self, prompts: Sequence[Sequence[int]], decoding: Decoding, with_room: bool = True) -> None:
