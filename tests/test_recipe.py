@@ -108,6 +108,13 @@ def test_source_that_names_nothing_is_refused(tmp_path: Path, path: str, words: 
         source_files(source, tmp_path)
 
 
+def test_an_ngram_model_cannot_leave_prompts_out(tmp_path: Path) -> None:
+    train = '[[train]]\nname = "t"\nmodel = { kind = "ngram", order = 2 }\nlearn_after = "x"'
+    (tmp_path / "x.toml").write_text(f'{GOOD}lang = "en"\n{train}\n')
+    with pytest.raises(RecipeError, match="counts every token"):
+        load_recipe(tmp_path / "x.toml")
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
