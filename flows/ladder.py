@@ -21,6 +21,7 @@ from lmpipe.ladder.rungs import ladder as fit
 from lmpipe.ladder.rungs import rungs
 from lmpipe.recipe import load_recipe
 from lmpipe.settings import LadderSettings, TrainSettings
+from lmpipe.tokens.marks import marks_of
 from lmpipe.train.run import load_run, prepare_run
 
 
@@ -29,7 +30,8 @@ def make_rung(settings: TrainSettings, recipe: str, data: Path, tokens: Path, tr
     """Make a run directory, to begin where the next shorter training stood before its learning rate fell."""
     from lmpipe.train.trunk import branch  # imports torch
 
-    run = prepare_run(open_dataset(tokens), settings, recipe, data)
+    dataset = open_dataset(tokens)
+    run = prepare_run(dataset, settings, recipe, data, marks_of(dataset, settings))
     if trunk is not None:
         branch(load_run(trunk), load_run(run))
     return run

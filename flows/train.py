@@ -21,6 +21,7 @@ from lmpipe.dataset import open_dataset
 from lmpipe.errors import TrainingError
 from lmpipe.recipe import load_recipe
 from lmpipe.settings import TrainSettings
+from lmpipe.tokens.marks import marks_of
 from lmpipe.train.run import prepare_run
 
 LOG_SECONDS = 5.0
@@ -36,7 +37,8 @@ Where = Literal["here", "gpu"]
 @task(task_run_name="prepare run {training.name}")
 def make_run(training: TrainSettings, recipe: str, data: Path, tokens: Path) -> Path:
     """Make the run directory: settings and hard links to the shards, enough to train on any machine."""
-    return prepare_run(open_dataset(tokens), training, recipe, data)
+    dataset = open_dataset(tokens)
+    return prepare_run(dataset, training, recipe, data, marks_of(dataset, training))
 
 
 def named_training(recipe: Path, name: str, start: Path | None) -> TrainSettings:

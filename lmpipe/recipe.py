@@ -260,6 +260,7 @@ def check_training(training: TrainSettings, where: str) -> None:
     model = training.model
     if training.private is not None:
         check_private(training, training.private, f"{where}.private")
+    check_marks(training, where)
     if isinstance(model, NgramSettings) and model.order < 0:
         raise RecipeError(f"{where}.model.order is {model.order}; expected 0 (uniform), 1 (unigram) or more.")
     if not isinstance(model, TransformerSettings):
@@ -272,6 +273,20 @@ def check_training(training: TrainSettings, where: str) -> None:
         raise RecipeError(
             f"{where}: context {training.context} is longer than model.positions {model.positions}. Shorten it."
         )
+
+
+def check_marks(training: TrainSettings, where: str) -> None:
+    """Refuse marks that say nothing, and trainings that cannot leave tokens out."""
+    if training.learn_after is None and training.learn_until is None:
+        return
+    if not training.learn_after or training.learn_until == "":
+        raise RecipeError(
+            f"{where}: learn_after comes first, then perhaps learn_until, and neither is empty. Mend them."
+        )
+    if isinstance(training.model, NgramSettings):
+        raise RecipeError(f"{where}.learn_after: an n-gram model counts every token. Take it out.")
+    if training.private is not None:
+        raise RecipeError(f"{where}.learn_after: the account of a private training is of whole rows. Take it out.")
 
 
 def check_private(training: TrainSettings, private: PrivacySettings, where: str) -> None:

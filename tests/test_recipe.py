@@ -108,6 +108,13 @@ def test_source_that_names_nothing_is_refused(tmp_path: Path, path: str, words: 
         source_files(source, tmp_path)
 
 
+def test_an_ngram_model_cannot_leave_prompts_out(tmp_path: Path) -> None:
+    train = '[[train]]\nname = "t"\nmodel = { kind = "ngram", order = 2 }\nlearn_after = "x"'
+    (tmp_path / "x.toml").write_text(f'{GOOD}lang = "en"\n{train}\n')
+    with pytest.raises(RecipeError, match="counts every token"):
+        load_recipe(tmp_path / "x.toml")
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
@@ -117,6 +124,10 @@ def test_source_that_names_nothing_is_refused(tmp_path: Path, path: str, words: 
         ('[[pairs]]\nname = "a"\npaths = ["x"]\nformat = "jsonl"\n' * 2, "two pairs entries are named 'a'"),
         ("private = { noise = 0.0 }", "noise and clip above 0"),
         ('order = "in_order"\nprivate = { noise = 1.0 }', "carried state"),
+        ('learn_until = "\\nUser:"', "learn_after comes first"),
+        ('learn_after = ""', "learn_after comes first"),
+        ('learn_after = "x"\nlearn_until = ""', "learn_after comes first"),
+        ('learn_after = "x"\nprivate = { noise = 1.0 }', "of whole rows"),
     ],
 )
 def test_probes_that_could_say_nothing_are_refused(tmp_path: Path, table: str, words: str) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from lmpipe.apply.beam import search
+from lmpipe.apply.beam import Beam, Race, search
 from lmpipe.apply.decoder import Decoder, StateDecoder, TransformerDecoder, Weights
 from lmpipe.apply.decoding import Decoding, check_decoding, choose, penalise
 from lmpipe.apply.text import GrowingText
@@ -123,7 +123,7 @@ class Writer:
         Raises InputError for a prompt without tokens or a text that would not fit into the model's context.
         """
         if decoding.beams > 1:
-            return [self.search(prompt, decoding) for prompt in prompts]
+            return self.search(prompts, decoding)
         texts = [GrowingText(self.decode, decoding.stop) for _ in prompts]
         nats: list[list[float]] = [[] for _ in prompts]
         for step in self.steps(prompts, decoding, texts, first_number):
@@ -180,21 +180,30 @@ class Writer:
         """Say whether a text has come to no end of its own."""
         return not text.stopped and text.ids[-1] != self.run.end_of_text
 
-    def search(self, prompt: Sequence[int], decoding: Decoding) -> Continuation:
-        """Continue a prompt by beam search."""
-        self.check([prompt], decoding)
-        decoder = self.decoder(decoding.beams, len(prompt) + decoding.max_tokens)
-        logits_BV = self.finite(decoder.start([list(prompt)] * decoding.beams))
-        ids, nats = search(decoder, logits_BV, prompt, decoding, self.run.end_of_text)
+    def search(self, prompts: Sequence[Sequence[int]], decoding: Decoding) -> list[Continuation]:
+        """Continue prompts by beam search."""
+        self.check(prompts, decoding)
+        race = Race(
+            beams=decoding.beams,
+            longest=decoding.max_tokens,
+            divisor=lambda length: length**decoding.length_penalty,
+            patient=False,
+            repetition_penalty=decoding.repetition_penalty,
+        )
+        decoder = self.decoder(len(prompts) * decoding.beams, max(map(len, prompts)) + decoding.max_tokens)
+        found = search(decoder, self.finite(decoder.start(prompts)), prompts, race, self.run.end_of_text)
+        return [self.best(beams[0], decoding) for beams in found]
+
+    def best(self, beam: Beam, decoding: Decoding) -> Continuation:
+        """Lay out a beam, up to its first stop sequence."""
         text = GrowingText(self.decode, decoding.stop)
-        for token in ids:
+        for token in beam.ids:
             text.push(token)
             if text.stopped:
                 break
         text.finish()
-        return Continuation(
-            ids=tuple(text.ids), text=text.text, nats=tuple(nats[: len(text.ids)]), ending=self.ending(text)
-        )
+        nats = beam.nats[: len(text.ids)]
+        return Continuation(ids=tuple(text.ids), text=text.text, nats=nats, ending=self.ending(text))
 
     def check(self, prompts: Sequence[Sequence[int]], decoding: Decoding, with_room: bool = True) -> None:
         """Refuse what cannot be continued; without `with_room`, the prompts alone must fit."""

@@ -1,5 +1,6 @@
 """Make a run directory from a GPT-2 in Hugging Face's form, so that everything that takes a run takes it.
 
+    DATA/download/<name>-<fingerprint8>/  what came from the hub, if it did: repository and commit in its manifest
     DATA/imports/<name>-<fingerprint8>/   the tokenizer, and which files the model was made from
     DATA/runs/<name>-<fingerprint8>/      the run: its one checkpoint holds the weights
 
@@ -20,6 +21,7 @@ from lmpipe.dataset import Execution, Manifest, Plan, build, file_input, setting
 from lmpipe.errors import InputError
 from lmpipe.settings import TrainSettings, TransformerSettings
 from lmpipe.settings.models import GPT2
+from lmpipe.sources.download.hub import INDEX, REPOSITORY, WEIGHTS, Hub, fetch_model
 from lmpipe.storage import locked, storage_errors, write_json
 from lmpipe.tokens.tokenizer import copy_tokenizer, parse_tokenizer, token_ids, tokenizer_files, tokenizer_text
 from lmpipe.tokens.tokenizer import vocabulary as vocabulary_of
@@ -40,14 +42,36 @@ STOCK = {
 }
 """Switches of GPT2Config and the values under which it is our GPT-2."""
 
-INDEX, WEIGHTS = "model.safetensors.index.json", "model.safetensors"
+
+def import_model(
+    model: str,
+    data: Path,
+    name: str | None = None,
+    tokens: Manifest | None = None,
+    revision: str = "main",
+    hub: Hub = Hub(),  # noqa: B008 (frozen)
+) -> Path:
+    """Make the run directory of a GPT-2 in a folder, or, where there is no such folder, of that name on the hub.
+
+    Raises InputError as import_folder does, and for a name that is none or not on the hub; DownloadError when the hub
+    cannot be reached.
+    """
+    if Path(model).is_dir():
+        return import_folder(Path(model), data, name, tokens)
+    if REPOSITORY.fullmatch(model) is None:
+        raise InputError(f"{model}: no such folder, and no name of a model on the hub. Correct it.")
+    fetched = fetch_model(model, revision, "gpt2", hub, data, Execution())
+    return import_folder(fetched.folder, data, name or fetched.name, tokens, fetched)
 
 
-def import_folder(folder: Path, data: Path, name: str | None = None, tokens: Manifest | None = None) -> Path:
+def import_folder(
+    folder: Path, data: Path, name: str | None = None, tokens: Manifest | None = None, origin: Manifest | None = None
+) -> Path:
     """Make the run directory of a Hugging Face folder's GPT-2, and return it.
 
-    With `tokens`, a dataset that was encoded by the same tokenizer, its held-out documents can be evaluated. Raises
-    InputError for a folder that holds no GPT-2, half of one, or one whose tokenizer does not fit.
+    With `tokens`, a dataset that was encoded by the same tokenizer, its held-out documents can be evaluated; `origin`
+    is the dataset that the folder is. Raises InputError for a folder that holds no GPT-2, half of one, or one whose
+    tokenizer does not fit.
     """
     config = read_config(folder)
     model = gpt2_settings(config, folder / "config.json")
@@ -56,9 +80,8 @@ def import_folder(folder: Path, data: Path, name: str | None = None, tokens: Man
         name=name or folder.resolve().name, model=model, context=int(config["n_positions"]), steps=0
     )
     facts = {"vocabulary": config["vocab_size"], "end_of_text": end, "model": settings_dict(model)}
-    inputs = tuple(
-        file_input(path) for path in [folder / "config.json", *weight_files(folder), *tokenizer_files(folder)]
-    )
+    read = [folder / "config.json", *weight_files(folder), *tokenizer_files(folder)]
+    inputs = (*map(file_input, read), *([origin.reference] if origin is not None else []))
     plan = Plan(stage="imports", name=settings.name, version=1, settings=facts, inputs=inputs)
     imported = build(plan, data, copy_tokenizer, [text], Execution())
     return lay_out(folder, imported, settings, data, tokens)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lmpipe.apply.decoding import Decoding
     from lmpipe.apply.files import Text
     from lmpipe.apply.generate import Continuation, Writer
+    from lmpipe.sources.download.hub import Hub
     from lmpipe.train.run import Run
     from lmpipe.warehouse import Generation
 
@@ -166,23 +167,42 @@ def serve(
 
 
 def import_model(
-    folder: Annotated[Path, typer.Argument(help="A Hugging Face folder with a GPT-2.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="A folder, or what the Hugging Face hub calls a model: gpt2.", show_default=False)
+    ],
     data: Data = DATA,
-    name: Annotated[str | None, typer.Option(help="Of the run; the folder's own otherwise.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the run; the model's own otherwise.")] = None,
     tokens: Annotated[
         Path | None, typer.Option(help="A tokens dataset by the same tokenizer, whose held-out documents to evaluate.")
+    ] = None,
+    revision: Annotated[
+        str, typer.Option(help="On the hub: branch, tag or commit; a commit is fetched once.")
+    ] = "main",
+    endpoint: Annotated[
+        str | None, typer.Option(envvar="HF_ENDPOINT", help="Another server in the hub's layout, such as a mirror.")
     ] = None,
 ) -> None:
     """Make a run of a GPT-2 in Hugging Face's form: score, generate, evaluate and fine-tune it.
 
-    Needs config.json, model.safetensors (in pieces or whole) and a tokenizer in the folder.
+    Needs config.json, model.safetensors (in pieces or whole) and a tokenizer, in a folder or on the hub.
 
-    Example: lmpipe import models/gpt2 --data data
+    Example: lmpipe import openai-community/gpt2 --data data
     """
-    from lmpipe.apply.importing import import_folder
+    from lmpipe.apply import importing
     from lmpipe.dataset import open_dataset
+    from lmpipe.sources.download.hub import Hub
 
-    print(import_folder(folder, data, name, None if tokens is None else open_dataset(tokens)))
+    hub = Hub() if endpoint is None else own_hub(endpoint)
+    dataset = None if tokens is None else open_dataset(tokens)
+    print(importing.import_model(model, data, name, dataset, revision, hub))
+
+
+def own_hub(endpoint: str) -> "Hub":
+    """Describe a server of one's own, which may be in one's own network."""
+    from lmpipe.settings import HttpSettings
+    from lmpipe.sources.download.hub import Hub
+
+    return Hub(endpoint=endpoint.rstrip("/"), http=HttpSettings(contact="lmpipe import", private=True))
 
 
 def export(

@@ -323,18 +323,19 @@ def train(recipe: Recipe, tokens: Folder, name: str, data: Data = DATA, processe
     from lmpipe.dataset import open_dataset
     from lmpipe.errors import RecipeError
     from lmpipe.recipe import load_recipe, nearest
+    from lmpipe.tokens.marks import marks_of
     from lmpipe.train.run import prepare_run
 
     settings = load_recipe(recipe)
     trainings = {t.name: t for t in settings.train}
     if name not in trainings:
         raise RecipeError(f"{recipe}: no [[train]] entry '{name}'{nearest(name, trainings)}.")
-    run = prepare_run(open_dataset(tokens), trainings[name], settings.name, data)
+    dataset, training = open_dataset(tokens), trainings[name]
+    run = prepare_run(dataset, training, settings.name, data, marks_of(dataset, training))
     with executing(f"train {name}", 1) as execution:
         tell = execution.progress
         assert tell is not None, "executing always has a bar"
-        steps = trainings[name].steps
-        result = launch.start(run, processes=processes, on_metric=lambda metric: tell(metric["step"], steps))
+        result = launch.start(run, processes=processes, on_metric=lambda metric: tell(metric["step"], training.steps))
     print(run)
     for key, value in result.items():
         print(f"  {key:<32}{value}")

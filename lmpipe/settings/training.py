@@ -93,6 +93,11 @@ class TrainSettings:
     """Largest global gradient norm."""
     label_smoothing: float = 0.0
     """Share of each target spread over the vocabulary (Szegedy et al. 2016, section 7); validation stays plain."""
+    learn_after: str | None = None
+    """Learn, and validate by, only what follows this text in a document: the line break that a parallel source puts
+    before the translation, or "\\nAssistant:". None learns every token."""
+    learn_until: str | None = None
+    """With learn_after: this text ends what is learnt, such as "\\nUser:"; None leaves it to the document's end."""
     average: Literal["none", "ema", "asgd"] = "none"
     """Weights that are validated, kept and evaluated: the trained ones; their exponential average; or their mean
     since the validation loss first stalled (NT-ASGD: Merity et al. 2018, algorithm 1)."""

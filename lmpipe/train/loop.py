@@ -39,6 +39,7 @@ from lmpipe.train.private import check_private, draw_batch, private_gradient, sp
 from lmpipe.train.run import Run
 from lmpipe.train.session import Training, begin, restore, save
 from lmpipe.train.sharding import whole
+from lmpipe.train.targets import check_marks, num_targets, targets_of
 from lmpipe.train.validation import sample, validate
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,14 @@ def train(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store |
     if run.settings.private is not None:
         check_private(run, ranks)
     training = begin(run, ranks, stop, store)
+    check_marks(run, training.train)
     checkpoint = find_checkpoint(run.folder)
     check_same_step(run, checkpoint, ranks)
     if checkpoint is not None:
         restore(training, checkpoint)
         mark_trunk(training, checkpoint)  # a kill may have come just before
     parallel.wait_for_all(ranks)  # nobody may still read a checkpoint that the first process is about to prune
-    training.micro_batch = fit_micro_batch(training, lambda rows: backward(training, first_rows(training, rows)))
+    training.micro_batch = fit_micro_batch(training, lambda rows: backward(training, first_rows(training, rows), 1))
     announce(training)
     with open_logs(training) if ranks.first else contextlib.nullcontext() as logs:
         return run_steps(training, logs, checkpoint)
@@ -198,7 +200,7 @@ def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
         batch = make_batch(training.train, settings, step)
         if batch.fresh:
             training.state = None
-        loss = backward(training, parallel.my_rows(batch.ids_BS, ranks))
+        loss = backward(training, parallel.my_rows(batch.ids_BS, ranks), num_targets(batch.ids_BS, training.run))
     else:
         batch = draw_batch(training.train, settings, step)
         loss = private_gradient(training, batch.ids_BS, settings.private)
@@ -236,9 +238,9 @@ def first_rows(training: Training, rows: int) -> Tensor:
     return make_batch(training.train, training.run.settings, 0).ids_BS[:rows]
 
 
-def backward(training: Training, rows_BS: Tensor) -> float:
-    """Compute what this process's rows are of the mean loss of a step, and its gradients, in pieces that fit into
-    memory."""
+def backward(training: Training, rows_BS: Tensor, num_learned: int) -> float:
+    """Compute what this process's rows are of the mean loss of a step, over `num_learned` tokens of all processes, and
+    its gradients, in pieces that fit into memory."""
     settings = training.run.settings
     rows_BS = rows_BS.to(training.ranks.device)
     training.optimizer.clear()
@@ -248,12 +250,13 @@ def backward(training: Training, rows_BS: Tensor) -> float:
     for ids_BS, state in zip(pieces, states, strict=True):
         ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
         documents_BT = documents_of(ids_BT, training.run.end_of_text)
-        loss = training.model.loss(ids_BT, targets_BT, documents_BT, state, settings.label_smoothing)
-        (loss.objective / (settings.batch * settings.context)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        learned_BT = targets_of(ids_BS, training.run)
+        loss = training.model.loss(ids_BT, targets_BT, documents_BT, state, settings.label_smoothing, learned_BT)
+        (loss.objective / max(num_learned, 1)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         total += loss.nats.item()
         after.append(loss.state)
     training.join_state(after)
-    return total / (settings.batch * settings.context)
+    return total / max(num_learned, 1)
 
 
 def agree(training: Training, loss: float) -> tuple[float, int | None]:

@@ -54,6 +54,15 @@ ROLES = (*SPLITS, *(f"documents-{split}" for split in SPLITS), TOKENIZER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Token ids of the texts between which a training learns (targets.py)."""
+
+    after: tuple[int, ...]
+    until: tuple[int, ...]
+    """None of them where only the end of a document ends what is learnt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run directory as run.json describes it."""
 
@@ -71,6 +80,8 @@ class Run:
     """Reference of the tokens dataset: stage, name, fingerprint."""
     files: tuple[Shard, ...]
     """Everything under data/."""
+    marks: Marks | None = None
+    """None learns every token."""
 
     @property
     def reference(self) -> dict[str, Any]:
@@ -96,11 +107,13 @@ class Run:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Path) -> Path:
+def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Path, marks: Marks | None = None) -> Path:
     """Make (or find) the run directory DATA/runs/<recipe>-<train name>-<fingerprint8>/ and return it.
 
-    Raises TrainingError when nothing can be trained on `tokens` with these settings.
+    `marks` are the ids of learn_after and learn_until (tokens/marks.py). Raises TrainingError when nothing can be
+    trained on `tokens` with these settings.
     """
+    assert (marks is None) == (settings.learn_after is None), "marks are those of the settings"
     name = f"{recipe}-{settings.name}"
     inputs: tuple[dict[str, Any], ...] = (tokens.reference,)
     files = tuple(s for s in tokens.shards if s.role in ROLES)
@@ -118,7 +131,9 @@ def prepare_run(tokens: Manifest, settings: TrainSettings, recipe: str, data: Pa
                 check_sha256(source, file.sha256, "Delete the folder and run its stage again.")
                 link(source, folder / "data" / file.path)
             body = description(plan, recipe, tokens, settings, files)
-            write_json(folder / "run.json", body if start is None else body | {"vocabulary": start.vocabulary})
+            body |= {"vocabulary": start.vocabulary} if start is not None else {}
+            body |= {"marks": dataclasses.asdict(marks)} if marks is not None else {}
+            write_json(folder / "run.json", body)
     return load_run(folder).folder
 
 
@@ -279,6 +294,8 @@ def load_run(folder: Path) -> Run:
         raise TrainingError(f"{folder / 'run.json'}: expected format {FORMAT}. Prepare the run again.")
     body["settings"] = from_dict(TrainSettings, body["settings"], f"{folder.name}/run.json: settings")
     body["files"] = tuple(Shard(**file) for file in body["files"])
+    if "marks" in body:
+        body["marks"] = Marks(**{key: tuple(ids) for key, ids in body["marks"].items()})
     run = Run(**body, folder=folder)
     check_files(run)
     return run

@@ -15,7 +15,9 @@ from torch import Tensor
 from lmpipe.storage import digest
 from lmpipe.train import parallel
 from lmpipe.train.batches import documents_of, lane_rows, num_rows, read_row, valid_rows
+from lmpipe.train.run import Run
 from lmpipe.train.session import Training
+from lmpipe.train.targets import targets_of
 
 SAMPLE_TOKENS = 64
 """Length of a sample."""
@@ -31,11 +33,12 @@ def validate(training: Training) -> dict[str, Any] | None:
     settings, progress = training.run.settings, training.progress
     training.model.eval()
     with training.average.in_place():
-        total, tokens = carried_loss(training) if settings.order == "in_order" else row_loss(training)
+        sums = carried_loss(training) if settings.order == "in_order" else row_loss(training)
     training.model.train()
+    nats, tokens = parallel.sum_values(sums, training.ranks).tolist()
     if not tokens:
         return None
-    loss = float(parallel.sum_values(total, training.ranks)) / tokens
+    loss = nats / tokens
     progress.valid_losses.append(loss if math.isfinite(loss) else sys.float_info.max)  # JSON has no infinity
     progress.valid_step = progress.step
     if settings.average == "asgd" and progress.averaged_since is None and progress.stalled(settings.stalled):
@@ -50,46 +53,53 @@ def validate(training: Training) -> dict[str, Any] | None:
     }
 
 
-def row_loss(training: Training) -> tuple[Tensor, int]:
-    """Sum this process's share of the loss over the validation rows, and count the tokens of all."""
+def row_loss(training: Training) -> Tensor:
+    """Sum the loss of this process's share of the validation rows, and count its tokens."""
     settings, ranks = training.run.settings, training.ranks
     rows = valid_rows(training.valid, settings)
-    total = torch.zeros(1, dtype=torch.float64, device=ranks.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=ranks.device)
     for start in range(0, len(rows), ranks.size * settings.batch):
         first = start + ranks.rank * settings.batch
         mine = rows[first : first + settings.batch]
         if mine:
-            total += score_rows(training, mine)
+            sums += score_rows(training, mine)
         elif training.sharded:
             score_rows(training, rows[:1])  # counts for nothing; the others need our slices of the weights
-    return total, len(rows) * settings.context
+    return sums
 
 
 def score_rows(training: Training, rows: Sequence[int]) -> Tensor:
-    """Sum the loss of some validation rows, in nats."""
+    """Sum the loss of some validation rows, and count its tokens."""
     ids_BS = torch.stack([read_row(training.valid, row, training.run.settings.context) for row in rows])
     ids_BS = ids_BS.to(training.ranks.device)
     ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
     documents_BT = documents_of(ids_BT, training.run.end_of_text)
-    return training.model.nll(ids_BT, targets_BT, documents_BT).sum(dtype=torch.float64)
+    return summed(training.model.nll(ids_BT, targets_BT, documents_BT), ids_BS, training.run)
 
 
-def carried_loss(training: Training) -> tuple[Tensor, int]:
-    """Sum the loss over the whole validation split, the state carried; the first process does it for all, and the
-    others with it where it needs their slices of the weights."""
+def summed(nll_BT: Tensor, ids_BS: Tensor, run: Run) -> Tensor:
+    """Sum the loss of the tokens that the training learns, in nats, and count them."""
+    learned_BT = targets_of(ids_BS, run)
+    nll = nll_BT if learned_BT is None else nll_BT[learned_BT]
+    return torch.stack([nll.sum(dtype=torch.float64), nll.new_tensor(nll.numel(), dtype=torch.float64)])
+
+
+def carried_loss(training: Training) -> Tensor:
+    """Sum the loss over the whole validation split, the state carried, and count its tokens; the first process does it
+    for all, and the others with it where it needs their slices of the weights."""
     settings, ranks = training.run.settings, training.ranks
     size = num_rows(training.valid, settings.context)
     lanes = max(1, min(settings.batch, size // 4))
     windows = size // lanes
-    total = torch.zeros(1, dtype=torch.float64, device=ranks.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=ranks.device)
     state = training.model.begin(lanes)
     for window in range(windows if ranks.first or training.sharded else 0):
         starts = lane_rows(size, lanes, window) * settings.context
         ids_BS = training.valid.read_rows(starts.tolist(), settings.context + 1).to(ranks.device)
         nll_BT, after = training.model.nll_after(ids_BS[:, :-1], ids_BS[:, 1:], None, state)
         assert after is not None, "a model that was given a state keeps one"
-        total, state = total + nll_BT.sum(dtype=torch.float64), after
-    return total if ranks.first else torch.zeros_like(total), windows * lanes * settings.context
+        sums, state = sums + summed(nll_BT, ids_BS, training.run), after
+    return sums if ranks.first else torch.zeros_like(sums)
 
 
 @torch.no_grad()

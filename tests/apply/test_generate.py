@@ -129,6 +129,16 @@ def test_beam_search_finds_the_most_probable_when_it_is_wide(tmp_path: Path, pen
     assert writer.write_all([prompt], decoding)[0].ids == best_by_brute_force(writer, prompt, penalty)
 
 
+def test_beam_search_of_texts_side_by_side_is_that_of_each_alone(tmp_path: Path) -> None:
+    writer = open_model(random_run(tmp_path, std=0.4))
+    prompts = [writer.encode(text) for text in ("The ship", "公司", "A quiet morning: the baker")]
+    decoding = Decoding(beams=3, max_tokens=12, repetition_penalty=1.1, stop=("e",))
+    for prompt, found in zip(prompts, writer.write_all(prompts, decoding), strict=True):
+        (alone,) = writer.write_all([prompt], decoding)
+        assert (found.ids, found.text, found.ending) == (alone.ids, alone.text, alone.ending)
+        assert found.nats == pytest.approx(alone.nats, abs=1e-4)
+
+
 def of_bytes(ids: Sequence[int]) -> str:
     return bytes(ids).decode("utf-8", "replace")
 

@@ -14,6 +14,7 @@ from lmpipe.apply.generate import open_model
 from lmpipe.apply.prompts import chat_prompt, fill, read_chats
 from lmpipe.errors import InputError
 from lmpipe.recipe import load_recipe
+from lmpipe.tokens.marks import marks_of
 from lmpipe.train.run import prepare_run
 from tests.conftest import ROOT
 from tests.road import walk
@@ -102,7 +103,8 @@ def test_the_dialogue_example_teaches_a_model_to_answer(tmp_path: Path) -> None:
     (tmp_path / "dialogue.toml").write_text(text)
     tokens = walk(tmp_path / "dialogue.toml", tmp_path / "data", 1)[-1]
     recipe = load_recipe(tmp_path / "dialogue.toml")
-    run = prepare_run(tokens, recipe.train[0], recipe.name, tmp_path / "data")
+    training = recipe.train[0]
+    run = prepare_run(tokens, training, recipe.name, tmp_path / "data", marks_of(tokens, training))
     launch.start(run)
     assert answer_nats(run, questions[0]) < answer_nats(source, questions[0]) / 2
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 import uvicorn
 from apply.runs import TEXTS, random_run
 from starlette.applications import Starlette
@@ -98,6 +99,20 @@ def test_echo_with_logprobs_scores_the_prompt(client: httpx.Client, writer: Writ
     for name, value, top in list(zip(found["tokens"], found["token_logprobs"], found["top_logprobs"], strict=True))[1:]:
         assert max(top.values()) >= value
         assert (name in top) == (value == max(top.values()))
+
+
+def test_a_batch_of_ids_is_answered_as_lm_evaluation_harness_reads_it(client: httpx.Client, writer: Writer) -> None:
+    prompts = [writer.encode(text) for text in TEXTS[:3]]
+    asked = {"prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
+    choices = ask(client, asked)["choices"]
+    assert [choice["index"] for choice in choices] == [0, 1, 2]
+    for prompt, choice in zip(prompts, choices, strict=True):
+        values, tops = (choice["logprobs"][key][5:-1] for key in ("token_logprobs", "top_logprobs"))
+        nats = writer.scorer.score([prompt[1:]])[0]
+        assert -sum(values) == pytest.approx(nats[4:].sum(), abs=1e-3)
+        best = writer.model(torch.tensor([prompt]))[0, 4:-1].argmax(-1).tolist()
+        greedy = [value == max(top.values()) for value, top in zip(values, tops, strict=True)]
+        assert greedy == [token == wanted for token, wanted in zip(prompt[5:], best, strict=True)]
 
 
 def test_a_prompt_alone_is_scored_when_no_token_is_asked_for(client: httpx.Client, writer: Writer) -> None:

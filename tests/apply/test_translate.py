@@ -11,13 +11,14 @@ from sacrebleu.metrics.bleu import BLEU
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from lmpipe.apply import translate as module
+from lmpipe.apply.beam import Beam, ranked, search
 from lmpipe.apply.bleu import corpus_bleu, rerank, score_texts, score_translations, sentence_statistics, tune_bleu
+from lmpipe.apply.generate import open_model
 from lmpipe.apply.heldout_pairs import parted
 from lmpipe.apply.nbest import NBest
-from lmpipe.apply.translate import Beam, TranslateSettings, prompt_of, search, translate, translate_file
+from lmpipe.apply.translate import TranslateSettings, prompt_of, race_of, translate, translate_file
 from lmpipe.dataset import Execution, Manifest
 from lmpipe.errors import InputError
-from lmpipe.evaluate.scorer import open_scorer
 from lmpipe.settings import Model
 from lmpipe.train.model import LanguageModel
 from lmpipe.train.run import load_run
@@ -58,45 +59,53 @@ def plain_search(model: LanguageModel, prompt: list[int], limit: int, settings: 
         grown.sort(key=lambda pair: -pair[0])
         for log_p, ids in grown[: settings.beams]:
             if ids[-1] == END_OF_TEXT or step == limit:
-                finished.append(Beam(log_p / ((5 + len(ids)) / 6) ** settings.penalty, log_p, ids))
-        finished = sorted(finished, key=lambda beam: -beam.score)[: settings.beams]
+                finished.append(Beam(log_p, ids))
+        finished = sorted(finished, key=lambda beam: -score_of(beam, settings))[: settings.beams]
         live = [pair for pair in grown if pair[1][-1] != END_OF_TEXT][: settings.beams]
     return finished
 
 
+def score_of(beam: Beam, settings: TranslateSettings) -> float:
+    return beam.log_p / ((5 + len(beam.ids)) / 6) ** settings.penalty
+
+
 @pytest.mark.parametrize("model", [LSTM, TRANSFORMER])
 def test_sentences_side_by_side_are_searched_as_each_by_itself(tmp_path: Path, model: Model) -> None:
-    _, built = scored_run(tmp_path, model, 0.5)
-    settings = TranslateSettings(beams=3, penalty=0.8)
-    prompts = torch.tensor([[END_OF_TEXT, 5, 9, 2], [END_OF_TEXT, 3, 3, 3], [END_OF_TEXT, 59, 1, 40]])
-    found = search(built, prompts, END_OF_TEXT, 7, settings)
-    for prompt, beams in zip(prompts.tolist(), found, strict=True):
+    run, built = letters_run(tmp_path, model, 0.5)
+    writer, settings = open_model(run), TranslateSettings(beams=3, penalty=0.8)
+    prompts = [[END_OF_TEXT, 5, 9, 2], [END_OF_TEXT, 3, 3], [END_OF_TEXT, 59, 1, 40]]
+    decoder = writer.decoder(9, 11)
+    found = search(decoder, decoder.start(prompts), prompts, race_of(settings, 7), END_OF_TEXT)
+    for prompt, beams in zip(prompts, found, strict=True):
         wanted = plain_search(built, prompt, 7, settings)
         assert [beam.ids for beam in beams] == [beam.ids for beam in wanted]
-        np.testing.assert_allclose([b.score for b in beams], [b.score for b in wanted], atol=1e-4)
+        np.testing.assert_allclose([beam.log_p for beam in beams], [beam.log_p for beam in wanted], atol=1e-4)
+        for beam in beams:
+            assert -sum(beam.nats) == pytest.approx(beam.log_p)
 
 
 def test_a_length_penalty_lets_longer_texts_win() -> None:
-    short, long = (-2.0, 2), (-2.6, 5)
-    assert module.penalised(*short, 0.0) > module.penalised(*long, 0.0)
-    assert module.penalised(*short, 1.0) < module.penalised(*long, 1.0)
+    short, long = Beam(-2.0, (1, 2)), Beam(-2.6, (1, 2, 3, 4, 5))
+    plain, divided = (race_of(TranslateSettings(penalty=penalty), 9) for penalty in (0.0, 1.0))
+    assert ranked(short, plain) > ranked(long, plain)
+    assert ranked(short, divided) < ranked(long, divided)
 
 
 def test_translations_come_in_the_order_of_the_sentences(tmp_path: Path) -> None:
     run, _ = letters_run(tmp_path)
-    scorer = open_scorer(run)
+    writer = open_model(run)
     settings = TranslateSettings(beams=2, batch=2)
     sentences = ["abc", "b", "cab", "xyz", "b c"]
-    together = translate(scorer, sentences, settings)
+    together = translate(writer, sentences, settings)
     for sentence, beams in zip(sentences, together, strict=True):
-        (alone,) = translate(scorer, [sentence], settings)
+        (alone,) = translate(writer, [sentence], settings)
         assert [beam.ids for beam in beams] == [beam.ids for beam in alone]
 
 
 def test_a_sentence_longer_than_the_context_is_refused(tmp_path: Path) -> None:
     run, _ = letters_run(tmp_path)
     with pytest.raises(InputError, match="a prompt of 42 tokens"):
-        translate(open_scorer(run), ["abcd" * 10], TranslateSettings())
+        translate(open_model(run), ["abcd" * 10], TranslateSettings())
 
 
 def test_a_file_is_translated_in_units_and_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

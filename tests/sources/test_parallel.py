@@ -1,6 +1,7 @@
 """Parallel corpora: pairs become documents, and what is no pair is counted by its reason."""
 
 import gzip
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,15 @@ def test_real_corpora_are_read_whole(corpora: Path) -> None:
     folder = corpora / "translation" / "multi30k"
     files = sorted(folder.glob("test_2016_flickr.*"))
     assert tally(read(source(check_language=False), *files)) == {"Document": 1000}
+
+
+def test_filters_keep_real_pairs_and_drop_a_real_file_in_another_language(corpora: Path, tmp_path: Path) -> None:
+    folder = corpora / "translation" / "multi30k"
+    for lang in ("de", "fr", "cs"):
+        sides = folder / "val.en.gz", folder / f"val.{lang}.gz"
+        assert tally(read(source(langs=("en", lang)), *sides)) == {"Document": 1014}
+    shutil.copy(folder / "val.en.gz", tmp_path)
+    shutil.copy(folder / "val.fr.gz", tmp_path / "val.de.gz")
+    found = tally(read(source(), *tmp_path.iterdir()))
+    assert set(found) == {"Document", "target_language"}
+    assert found["target_language"] > 900

@@ -92,14 +92,19 @@ class LanguageModel(nn.Module):
         documents_BT: Tensor | None = None,
         state: State | None = None,
         smoothing: float = 0.0,
+        learned_BT: Tensor | None = None,
     ) -> Loss:
-        """Sum the training loss over all positions; `smoothing` of each target is spread over the vocabulary."""
+        """Sum the training loss over all positions, or those that are to be learnt; `smoothing` of each target is
+        spread over the vocabulary."""
         x_BTW, after = self.hidden(ids_BT, documents_BT, state)
-        flat = x_BTW.flatten(0, 1), self.head_VW, targets_BT.flatten()
-        objective, nats = head.summed_nll(*flat, self.cap, smoothing, self.compiled)
+        x_NW, targets_N = x_BTW.flatten(0, 1), targets_BT.flatten()
+        if learned_BT is not None:
+            places_N = learned_BT.flatten().nonzero()[:, 0]
+            x_NW, targets_N = x_NW.index_select(0, places_N), targets_N[places_N]
+        objective, nats = head.summed_nll(x_NW, self.head_VW, targets_N, self.cap, smoothing, self.compiled)
         penalty = self.penalty(x_BTW)
         if penalty is not None:
-            objective = objective + penalty.double() * targets_BT.numel()
+            objective = objective + penalty.double() * len(targets_N)
         return Loss(objective, nats, after)
 
 
