@@ -87,7 +87,7 @@ def is_stderr(path: Path) -> bool:
     return path.exists() and os.path.samestat(path.stat(), os.fstat(sys.stderr.fileno()))
 
 
-def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None) -> int | None:
+def train_alone(run: Run, ranks: Ranks, stop: Callable[[], int | None], store: Store | None = None) -> int | None:
     """Train unless the run is finished, and let no second process train it at the same time."""
     with training_lock(run.folder, LOCK_SECONDS) if ranks.first else contextlib.nullcontext():
         if store is not None and ranks.first_here:  # machines need not share the folder
