@@ -191,6 +191,7 @@ def load(operation: Operation, runs: int) -> tuple[list[dict[str, Any]], dict[st
         "seconds_a_run": seconds / runs,
         "questions": sum(questions for questions, _ in read_by),
         "answers_with_fewer_rows": sum(fewer for _, fewer in read_by),
+        "database_is_locked": (operation.home / "server.log").read_text(errors="replace").count("database is locked"),
     }
 
 

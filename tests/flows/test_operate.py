@@ -146,9 +146,11 @@ def test_a_run_without_a_sign_of_life_is_closed_by_the_server_and_the_next_one_g
     saved = operation.saved()
     assert saved > 0
     operation.lmpipe("up", "--port", "0")
-    operation.train()
+    run = operation.train()
     (log,) = operation.data.glob("runs/tiny-lstm-*/train.log")
     assert f"steps {saved + 1} to" in log.read_text()
+    operation.api("POST", f"/flow_runs/{run}/set_state", state={"type": "CANCELLING"})
+    wait(lambda: operation.state(run) == "CANCELLED")
 
 
 def test_a_training_goes_on_while_the_server_is_gone(operation: Operation) -> None:
