@@ -131,7 +131,7 @@ class Execution:
     cluster: str | None = field(default_factory=lambda: os.environ.get("LMPIPE_RAY"))
     """Address of the Ray cluster whose processes they are, None for this machine's. From the environment, which
     reaches every command, flow and deployment alike."""
-    store: str | None = field(default_factory=lambda: os.environ.get("LMPIPE_STORE"))
+    store: str | None = field(default_factory=lambda: os.environ.get("LMPIPE_STORE") or None)
     """URI of the object store that keeps what is built, and gives what others have built; None for neither."""
     progress: Progress | None = None
     """Told of every finished unit."""
