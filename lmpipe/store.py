@@ -189,8 +189,10 @@ def take_units(store: Store, folder: Path) -> None:
     """Bring the units here that another machine had finished of a dataset before it was lost."""
     key = key_of(folder)
     for name in store.sizes(f"{key}/{UNITS}"):
+        if Path(name).name != name or (folder / UNITS / name).exists():
+            continue
         record = store.read_json(f"{key}/{UNITS}/{name}")
-        if not (folder / UNITS / name).exists() and take_shards(store, folder, record["shards"]):
+        if take_shards(store, folder, record["shards"]):
             store.take(f"{key}/{UNITS}/{name}", folder / UNITS / name)
 
 
