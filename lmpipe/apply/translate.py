@@ -10,7 +10,7 @@ Translations are a dataset, DATA/translate/<name>-..., in units of UNIT_SENTENCE
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import torch
@@ -53,6 +53,8 @@ class TranslateSettings:
     """Exponent of the length penalty: 0 prefers short texts, 1 about the mean ln p of a token."""
     length: float = 2.0
     """Tokens of a translation at most, as a multiple of the prompt's, and 10 more."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which weights."""
     batch: int = 16
     """Sentences of like length side by side; changes nothing beyond float rounding."""
 
@@ -125,7 +127,7 @@ def translate_file(
     data: Path,
     execution: Execution,
 ) -> Manifest:
-    """Translate sentences with a run's newest weights into DATA/translate/<name>-<fingerprint8>/.
+    """Translate sentences with a run's weights into DATA/translate/<name>-<fingerprint8>/.
 
     Raises InputError when there are not as many references as sources.
     """
@@ -133,7 +135,7 @@ def translate_file(
         raise InputError(
             f"expected {len(sources)} references, found {len(references)}. Name the files of one test set."
         )
-    scorer = open_scorer(run)
+    scorer = open_scorer(run, settings.checkpoint)
     plan = Plan(
         stage="translate",
         name=name,
@@ -158,7 +160,7 @@ def cut(
 
 def translate_unit(unit: Unit, output: UnitOutput) -> None:
     """Translate the sentences of one unit and write all beams; runs in any process."""
-    writer = open_model(unit.run)
+    writer = open_model(unit.run, unit.settings.checkpoint)
     torch.set_num_threads(writer.run.settings.threads)
     race, rows = race_of(unit.settings, 1), []
     for number, beams in enumerate(translate(writer, unit.sources, unit.settings)):

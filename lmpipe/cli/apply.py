@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lmpipe.cli.options import DATA, Data
+from lmpipe.cli.options import DATA, Data, Which
 
 if TYPE_CHECKING:
     from lmpipe.apply.decoding import Decoding
@@ -24,7 +24,6 @@ Files = Annotated[
 Out = Annotated[Path | None, typer.Option(help="Where to write: .jsonl, .parquet or text; standard output otherwise.")]
 Column = Annotated[str | None, typer.Option(help="Where JSONL and Parquet rows have their text; text or prompt else.")]
 StandardFormat = Annotated[Literal["text", "jsonl"], typer.Option("--format", help="What standard input is in.")]
-Which = Annotated[Literal["latest", "best"], typer.Option("--checkpoint", help="Which weights.")]
 Context = Annotated[int | None, typer.Option(min=1, help="Window in tokens; the training's otherwise.")]
 Batch = Annotated[int, typer.Option(min=1, help="Texts that go through the model together.")]
 Record = Annotated[

@@ -1,7 +1,7 @@
 """The arguments that several commands share, declared once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,3 +15,7 @@ Folders = Annotated[list[Path], typer.Argument(help="Committed datasets' folders
 
 DATA = Path("data")
 """Where datasets lie unless said otherwise."""
+
+Which = Annotated[
+    Literal["latest", "best"], typer.Option("--checkpoint", help="The last weights, or the best validated.")
+]

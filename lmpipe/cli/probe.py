@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from lmpipe.cli.options import DATA, Data, Workers
+from lmpipe.cli.options import DATA, Data, Which, Workers
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lmpipe.dataset import Manifest
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder.", show_default=False)]
-WhichOption = Annotated[Literal["latest", "best"], typer.Option("--checkpoint", help="The last weights, or the best.")]
 Texts = Annotated[list[str], typer.Argument(help="Texts, files, or - for what is piped in.", metavar="TEXT|FILE|-...")]
 Format = Literal["blimp", "crows-pairs", "stereoset", "jsonl"]
 LONGEST_NAME = 255
@@ -63,7 +62,7 @@ def pairs(
     ] = None,
     data: Data = DATA,
     workers: Workers = 1,
-    checkpoint: WhichOption = "latest",
+    checkpoint: Which = "latest",
 ) -> None:
     """Ask a model which sentence of each pair is more probable: BLiMP, CrowS-Pairs, StereoSet, pairs of your own.
 
@@ -93,7 +92,7 @@ def surprisal(
     html: Annotated[Path | None, typer.Option("--html", help="Write a heat map: one page, works offline.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write rows: .jsonl or .parquet; both units.")] = None,
     context: Annotated[int | None, typer.Option("--context", min=1, help="Window in tokens; the training's.")] = None,
-    checkpoint: WhichOption = "latest",
+    checkpoint: Which = "latest",
 ) -> None:
     """Show how surprising a model finds each piece of a text: in colours, as rows, as a heat map.
 

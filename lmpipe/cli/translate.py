@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmpipe.cli.options import DATA, Data, Folder, Workers
+from lmpipe.cli.options import DATA, Data, Folder, Which, Workers
 from lmpipe.cli.stages import executing
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def translate(
     beams: Annotated[int, typer.Option(min=1, help="Of the search; 1 is greedy.")] = 5,
     penalty: Annotated[float, typer.Option(min=0, help="Exponent of the length penalty.")] = 0.6,
     first: Annotated[int | None, typer.Option(min=1, help="Only so many sentences.")] = None,
+    which: Which = "latest",
     name: Annotated[str, typer.Option(help="Name of the dataset of translations.")] = "translations",
     data: Data = DATA,
     workers: Workers = 1,
@@ -50,7 +51,7 @@ def translate(
     from lmpipe.apply.rows import write_rows
     from lmpipe.apply.translate import TranslateSettings, translate_file
 
-    settings = TranslateSettings(prompt=prompt.replace("\\n", "\n"), beams=beams, penalty=penalty)
+    settings = TranslateSettings(prompt=prompt.replace("\\n", "\n"), beams=beams, penalty=penalty, checkpoint=which)
     sources, references, inputs = pairs(source, refs, chosen, split, settings.prompt)
     sources, references = sources[:first], references[:first] if references is not None else None
     with executing("translate", workers) as execution:

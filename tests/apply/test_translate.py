@@ -1,7 +1,10 @@
 """Translation: the search is a plain beam search, whatever stands beside a sentence; scores are sacreBLEU's."""
 
+import json
 import math
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -123,8 +126,22 @@ def test_a_file_is_translated_in_units_and_scored(tmp_path: Path, monkeypatch: p
     assert translated(run, ["abc", "b", "cab"], tmp_path).fingerprint == made.fingerprint
 
 
-def translated(run: Path, sentences: list[str], data: Path) -> Manifest:
-    settings = TranslateSettings(beams=2)
+def test_the_best_weights_translate_when_they_are_asked_for(tmp_path: Path) -> None:
+    run, _ = letters_run(tmp_path, LSTM)
+    (first,) = (run / "checkpoints").glob("step-*")
+    later = shutil.copytree(first, first.with_name("step-00000099"))
+    body = json.loads((later / "checkpoint.json").read_text())
+    body["progress"]["step"] = 99
+    (later / "checkpoint.json").write_text(json.dumps(body))
+    (run / "checkpoints" / "best").write_text(f"{first.name}\n")
+    steps = {
+        which: translated(run, ["abc"], tmp_path, checkpoint=which).settings["step"] for which in ("latest", "best")
+    }
+    assert steps == {"latest": 99, "best": int(first.name.removeprefix("step-"))}
+
+
+def translated(run: Path, sentences: list[str], data: Path, **changes: Any) -> Manifest:
+    settings = TranslateSettings(beams=2, **changes)
     return translate_file(run, sentences, ["x y"] * len(sentences), settings, "small", [], data, Execution())
 
 
