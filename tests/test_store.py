@@ -25,8 +25,8 @@ def no_work(unit: int, output: UnitOutput) -> None:
     raise AssertionError("another machine has done this")
 
 
-def at(store: Store, workers: int = 1) -> Execution:
-    return Execution(workers=workers, store=store.uri)
+def at(store: Store) -> Execution:
+    return Execution(store=store.uri)
 
 
 def keys(store: Store) -> list[str]:
@@ -39,7 +39,7 @@ def write_big(unit: int, output: UnitOutput) -> None:
 
 
 def test_a_second_machine_takes_what_the_first_has_built(store: Store, tmp_path: Path) -> None:
-    here = build(PLAN, tmp_path / "here", write_number, [3, 1, 2], at(store, workers=2))
+    here = build(PLAN, tmp_path / "here", write_number, [3, 1, 2], at(store))
     there = build(PLAN, tmp_path / "there", no_work, [3, 1, 2], at(store))
     assert numbers(there) == [3, 1, 2]
     assert contents(there.folder) == contents(here.folder)
@@ -106,7 +106,8 @@ def test_a_killed_machine_leaves_no_manifest_and_the_next_gets_the_same_bytes(
     whole = build(PLAN, tmp_path / "whole", write_number, range(20), Execution(store=None))
     code = (
         "from pathlib import Path; from lmpipe.dataset import Execution, build; from tests.test_dataset import *\n"
-        f"build(PLAN, Path({str(tmp_path / 'lost')!r}), write_number, range(20), Execution(store={store.uri!r}))"
+        f"run = Execution(workers=2, store={store.uri!r})\n"
+        f"build(PLAN, Path({str(tmp_path / 'lost')!r}), write_number, range(20), run)"
     )
     child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     while not any(key.startswith("units/") for key in keys(store)):

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -168,7 +169,7 @@ def replace_private(folder: Path, source: Path) -> None:
     private = folder / PRIVATE
     with replacing(private) as temporary:
         shutil.copyfile(source, temporary)
-        aside = f"replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        aside = f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"  # a second may see two
         for old in (private, folder / f"{PRIVATE}.wal"):
             if old.exists():
                 os.link(old, folder / f"{old.name}.{aside}")
