@@ -16,7 +16,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -408,14 +407,3 @@ def settings_dict(settings: Any) -> dict[str, Any]:
     """Turn a settings dataclass into JSON data, without what does not define the output."""
     body = dataclasses.asdict(settings)
     return {key: value for key, value in body.items() if key not in NOT_OUTPUT}
-
-
-def file_inputs(paths: Iterable[Path]) -> tuple[dict[str, Any], ...]:
-    """Name raw files as inputs, hashed side by side: before a thousand workers one core's hashing is the slowest."""
-    with ThreadPoolExecutor() as pool:
-        return tuple(pool.map(file_input, paths))
-
-
-def file_input(path: Path) -> dict[str, Any]:
-    """Name a raw file as an input: by what it holds, not by where it lies."""
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": file_sha256(path)}

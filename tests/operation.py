@@ -1,12 +1,13 @@
 """An operation to try things on: `lmpipe up` in a folder of its own, its processes, and its server's API."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,7 @@ class Operation:
             token = client.get("/csrf-token", params={"client": "test"}).json()["token"]
             headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "test"}
             answer = client.request(method, path, json=body or None, headers=headers)
-            while (
-                answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
-            ):  # SQLite was locked; Prefect's client asks again
+            while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # locked SQLite; Prefect's client asks again
                 time.sleep(1)
                 answer = client.request(method, path, json=body or None, headers=headers)
             assert answer.status_code < 300, answer.text
@@ -118,6 +117,18 @@ def begin(folder: Path, recipe: str, **environment: str) -> Operation:
     (folder / "notes.txt").write_text("\n".join(lines))
     (folder / "tiny.toml").write_text(recipe)
     return Operation(data=folder / "data", recipe=folder / "tiny.toml", environment=environment)
+
+
+@contextlib.contextmanager
+def running(folder: Path, recipe: str, *deploy: str, **environment: str) -> Iterator[Operation]:
+    """Begin, start all parts and deploy the recipe; leave nothing behind."""
+    made = begin(folder, recipe, **environment)
+    try:
+        made.lmpipe("up", "--port", "0")
+        made.lmpipe("deploy", str(made.recipe), *deploy)
+        yield made
+    finally:
+        made.end()
 
 
 def wait(condition: Callable[[], object], patience: float = PATIENCE) -> None:

@@ -18,15 +18,18 @@ BIN = Path(sys.executable).parent
 BUCKET = "lmpipe"
 ACCOUNT, PASSWORD = "test:tester", "testing"
 
-STORING = """\
+SERVER = """\
 [DEFAULT]
 bind_ip = 127.0.0.1
 bind_port = {port}
 workers = 0
 swift_dir = {folder}
+user = {user}
+"""
+
+STORING = """\
 devices = {folder}/devices
 mount_check = false
-user = {user}
 [pipeline:main]
 pipeline = {name}-server
 [app:{name}-server]
@@ -34,12 +37,6 @@ use = egg:swift#{name}
 """
 
 PROXY = """\
-[DEFAULT]
-bind_ip = 127.0.0.1
-bind_port = {port}
-workers = 0
-swift_dir = {folder}
-user = {user}
 [pipeline:main]
 pipeline = catch_errors gatekeeper listing_formats s3api tempauth bulk slo dlo proxy-server
 [app:proxy-server]
@@ -80,7 +77,9 @@ class Swift:
         """Write one server's settings and its ring."""
         port = free_port(0)
         user = Path("/").owner() if os.geteuid() == 0 else os.environ["USER"]
-        text = (PROXY if name == "proxy" else STORING).format(name=name, port=port, folder=self.folder, user=user)
+        text = (SERVER + (PROXY if name == "proxy" else STORING)).format(
+            name=name, port=port, folder=self.folder, user=user
+        )
         (self.folder / f"{name}.conf").write_text(text)
         if name != "proxy":
             for words in (("create", "4", "1", "0"), ("add", f"r1z1-127.0.0.1:{port}/d1", "1"), ("rebalance",)):

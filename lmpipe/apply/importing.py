@@ -17,12 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lmpipe.dataset import Execution, Manifest, Plan, build, file_input, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, build, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import TrainSettings, TransformerSettings
 from lmpipe.settings.models import GPT2
 from lmpipe.sources.download.hub import INDEX, REPOSITORY, WEIGHTS, Hub, fetch_model
-from lmpipe.storage import locked, storage_errors, write_json
+from lmpipe.storage import file_input, locked, storage_errors, write_json
 from lmpipe.tokens.tokenizer import copy_tokenizer, parse_tokenizer, token_ids, tokenizer_files, tokenizer_text
 from lmpipe.tokens.tokenizer import vocabulary as vocabulary_of
 from lmpipe.train.checkpoint import find_checkpoint, save_checkpoint

@@ -70,7 +70,7 @@ def pull(
     """
     from lmpipe.store import kept, open_store
 
-    if "LMPIPE_STORE" not in os.environ:
+    if not os.environ.get("LMPIPE_STORE"):
         raise StorageError("pull: expected a URI like s3://bucket/prefix in LMPIPE_STORE, found none. Set it.")
     store = open_store(os.environ["LMPIPE_STORE"])
     for name in names or ():

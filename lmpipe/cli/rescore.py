@@ -210,7 +210,7 @@ def evaluated(
     from lmpipe.apply.recognition import evaluate_lists, table
     from lmpipe.apply.rows import write_rows
     from lmpipe.cli.tables import print_rows
-    from lmpipe.dataset import file_input
+    from lmpipe.storage import file_input
 
     inputs = [file_input(file) for path in paths if path != STDIN for file in files_of(path)]
     with executing("rescore", 1) as execution:

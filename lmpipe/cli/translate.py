@@ -71,8 +71,9 @@ def pairs(
     """Read sources, references if there are any, and what both are inputs of a dataset by."""
     from lmpipe.apply.heldout_pairs import heldout_pairs
     from lmpipe.apply.nbest import STDIN
-    from lmpipe.dataset import file_input, open_dataset
+    from lmpipe.dataset import open_dataset
     from lmpipe.errors import InputError
+    from lmpipe.storage import file_input
 
     if (source is None) == (chosen is None):
         raise InputError("expected a file of sentences, or --chosen with a split dataset, and not both. Name one.")

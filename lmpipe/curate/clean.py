@@ -23,14 +23,13 @@ from lmpipe.dataset import (
     Plan,
     UnitOutput,
     build,
-    file_input,
     read_groups,
     settings_dict,
     unit_keys,
 )
 from lmpipe.document import DOCUMENTS
 from lmpipe.settings import CleanSettings
-from lmpipe.storage import file_sha256
+from lmpipe.storage import file_input, file_sha256
 from lmpipe.text import pii
 from lmpipe.text.language import identify
 from lmpipe.text.normalize import normalize

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmpipe.curate.ngrams import Runs, Words, cut
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
 from lmpipe.document import BadRecord, Document
 from lmpipe.errors import InputError
 from lmpipe.recipe import source_files
@@ -28,7 +28,7 @@ from lmpipe.settings import DecontaminateSettings, EvaluationSet, LocalSource
 from lmpipe.sources import local
 from lmpipe.sources.archives import Archive, ArchiveError
 from lmpipe.sources.textfiles import file_is_zip
-from lmpipe.storage import replacing
+from lmpipe.storage import file_input, replacing
 from lmpipe.text.normalize import normalize
 from lmpipe.text.segment import Ints, per_text
 from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards

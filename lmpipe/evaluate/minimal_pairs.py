@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_input
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.evaluate.pair_sets import Pair, read_pairs
 from lmpipe.evaluate.probe import DECIMALS, Which, open_probe, protocol
 from lmpipe.evaluate.scorer import Scorer
 from lmpipe.settings import PairSet
-from lmpipe.storage import digest
+from lmpipe.storage import digest, file_input
 from lmpipe.train.checkpoint import need_checkpoint
 from lmpipe.train.run import Run, load_run
 

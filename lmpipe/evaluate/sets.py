@@ -14,13 +14,14 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from lmpipe.curate.signals import measure
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_inputs, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
 from lmpipe.document import BadRecord, Document
 from lmpipe.errors import InputError
 from lmpipe.evaluate.published import PUBLISHED, Files, Published, Record
 from lmpipe.settings import LocalSource, SetSettings
 from lmpipe.sources import local
 from lmpipe.sources.download.file import fetch_file
+from lmpipe.storage import file_inputs
 from lmpipe.text.language import identify
 
 VERSION = 1

@@ -21,7 +21,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_inputs, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
 from lmpipe.document import (
     DOCUMENTS,
     QUARANTINE,
@@ -38,7 +38,7 @@ from lmpipe.errors import InputError, QuarantineError
 from lmpipe.recipe import source_files
 from lmpipe.settings import Source
 from lmpipe.sources.reuse import Earlier, earlier_dataset
-from lmpipe.storage import digest
+from lmpipe.storage import digest, file_inputs
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tokenizers import models
 
-from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, file_inputs, settings_dict
+from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, settings_dict
 from lmpipe.errors import InputError
 from lmpipe.settings import TokenizerSettings
-from lmpipe.storage import replacing
+from lmpipe.storage import file_inputs, replacing
 from lmpipe.tokens.corpus import CorpusShard, chosen_batches, corpus_shards
 from lmpipe.tokens.learn import byte_level, learn_tokenizer
 

@@ -10,6 +10,7 @@ from apply.runs import SMALL_GPT2, random_run
 from sources.download.server import File, Server, serve
 from typer.testing import CliRunner
 
+from lmpipe import warehouse
 from lmpipe.apply.exporting import export_run
 from lmpipe.apply.generate import open_model
 from lmpipe.apply.importing import import_model
@@ -80,6 +81,15 @@ def test_a_model_of_the_hub_is_the_folders_and_its_commit_is_recorded(tmp_path: 
     assert fetched.settings == {"repository": "owner/tiny", "revision": COMMIT}
     assert {shard.path for shard in fetched.shards} == {"config.json", "tokenizer.json", "model.safetensors"}
     assert run.name.startswith("tiny-")
+
+
+def test_a_download_can_be_recorded_though_small_files_have_no_sha256(tmp_path: Path, model: Files) -> None:
+    with serve(layout(model)) as server:
+        import_model("owner/tiny", tmp_path, hub=hub_at(server))
+    (folder,) = (path.parent for path in (tmp_path / "download").glob("*/manifest.json"))
+    warehouse.record_dataset(tmp_path / "warehouse", folder)
+    sql = "select name from dataset_inputs where kind = 'file'"
+    assert [row["name"] for row in warehouse.query(tmp_path / "warehouse", sql).to_pylist()] == ["model.safetensors"]
 
 
 def input_folders_of(run: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import pytest
 
 from lmpipe import warehouse
 from tests.flows.test_pipeline import LETTERS, RECIPE
-from tests.operation import Operation, begin, wait
+from tests.operation import Operation, running, wait
 
 pytestmark = pytest.mark.slow
 
@@ -18,13 +18,8 @@ PATIENCE = 900.0
 def operation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operation]:
     folder = tmp_path_factory.mktemp("deployed")
     (folder / "letters.jsonl").write_text(LETTERS)
-    made = begin(folder, RECIPE)
-    try:
-        made.lmpipe("up", "--port", "0")
-        made.lmpipe("deploy", str(made.recipe))
+    with running(folder, RECIPE) as made:
         yield made
-    finally:
-        made.end()
 
 
 def states(operation: Operation, deployment: str) -> list[str]:

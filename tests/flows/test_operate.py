@@ -17,7 +17,7 @@ from flows import processes
 from flows.automations import ZOMBIE_SECONDS
 from tests.conftest import ROOT
 from tests.flows.test_pipeline import RECIPE
-from tests.operation import Operation, begin, wait
+from tests.operation import Operation, running, wait
 
 pytestmark = pytest.mark.slow
 
@@ -49,13 +49,11 @@ def operation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operation]:
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     folder = tmp_path_factory.mktemp("operation")
     hook = f"http://127.0.0.1:{receiver.server_port}/{PLANTED}"
-    made = begin(folder, ENDLESS, LMPIPE_SMTP=f"smtp://lmpipe:{PLANTED}@127.0.0.1:9")
+    notices = "--webhook", hook, "--mail-to", "ops@example.org"
     try:
-        made.lmpipe("up", "--port", "0")
-        made.lmpipe("deploy", str(made.recipe), "--webhook", hook, "--mail-to", "ops@example.org")
-        yield made
+        with running(folder, ENDLESS, *notices, LMPIPE_SMTP=f"smtp://lmpipe:{PLANTED}@127.0.0.1:9") as made:
+            yield made
     finally:
-        made.end()
         receiver.shutdown()
         receiver.server_close()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.flows.test_pipeline import RECIPE
-from tests.operation import Operation, begin, wait
+from tests.operation import Operation, running, wait
 from tests.postgres import PASSWORD, postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not shutil.which("postgres"), reason="no postgres here")]
@@ -17,15 +17,12 @@ SOME_SECONDS = RECIPE.replace("steps = 6\n", "steps = 1000000\nmax_seconds = 30\
 
 @pytest.fixture(scope="module")
 def operation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operation]:
-    with postgres() as database:
-        folder = tmp_path_factory.mktemp("postgres")
-        made = begin(folder, SOME_SECONDS, PREFECT_SERVER_DATABASE_CONNECTION_URL=database)
-        try:
-            made.lmpipe("up", "--port", "0")
-            made.lmpipe("deploy", str(made.recipe))
-            yield made
-        finally:
-            made.end()
+    folder = tmp_path_factory.mktemp("postgres")
+    with (
+        postgres() as database,
+        running(folder, SOME_SECONDS, PREFECT_SERVER_DATABASE_CONNECTION_URL=database) as made,
+    ):
+        yield made
 
 
 def test_a_training_completes_though_its_server_was_killed(operation: Operation) -> None:

@@ -79,7 +79,9 @@ def fetch_model(
         name=repository.rpartition("/")[2],
         version=VERSION,
         settings={"repository": repository, "revision": commit},
-        inputs=tuple({"file": file.name, "bytes": file.size, "sha256": file.sha256} for file in files),
+        inputs=tuple(
+            {"file": file.name, "bytes": file.size, "sha256": file.sha256} for file in files if file.sha256 is not None
+        ),  # the others are those of the commit
     )
     base = f"{hub.endpoint}/{repository}/resolve/{commit}"
     units = [FileUnit(f"{base}/{file.name}", file, hub.http) for file in files]
