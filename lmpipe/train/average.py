@@ -36,7 +36,10 @@ class Average:
     def move(self, share: float) -> None:
         """Move the means towards the weights."""
         for name, parameter in self.parameters.items():
-            self.means.setdefault(name, parameter.detach().clone()).lerp_(parameter, share)
+            if name in self.means:
+                self.means[name].lerp_(parameter, share)
+            else:
+                self.means[name] = parameter.detach().clone()
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:

@@ -1,20 +1,20 @@
 """Optimizers, and the learning rate and weight decay of each step.
 
 They are written out here because torch.optim imports the compiler (torch._dynamo, sympy) at its first
-use: 2 s at every start of a training, for some dozen lines of arithmetic; a test holds them against it.
+use: 2 s at every start of a training, for some dozen lines; a test holds them against it.
 Weight decay is decoupled (Loshchilov and Hutter 2019, algorithm 2) and falls on matrices only:
 biases have no scale to keep small.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from lmpipe.settings import TrainSettings
-from lmpipe.train.sharding import spread_like, whole
+from lmpipe.train.sharding import slice_of, spread_like, whole
 
 BETAS = (0.9, 0.95)
 """Decay of AdamW's two averages; 0.95 as in GPT-3 (Brown et al. 2020, appendix B)."""
@@ -36,8 +36,9 @@ TOGETHER = 1 << 22
 """Values of equally shaped matrices that Muon works on at once: on a GPU batched products are quicker than small ones,
 and what they need beside the weights stays bounded."""
 
-Update = Callable[[Tensor, Tensor, dict[str, Tensor], float, int], None]
-"""Moves one parameter along its gradient: (parameter, gradient, averages, lr, step counted from 1)."""
+Update = Callable[[Tensor, Tensor, Sequence[Tensor], float, float, int], None]
+"""Shrinks one parameter, then moves it along its gradient: (parameter, gradient, averages, lr, decay, step counted from
+1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class Optimizer:
 
     parameters: dict[str, nn.Parameter]
     """By name; tied ones once."""
-    updates: dict[str, Update]
-    """By the parameter's name, for all that Muon does not move."""
+    update: Update
+    """Moves what Muon does not."""
+    kept: tuple[str, ...]
+    """Names of the averages that `update` needs."""
     groups: list[list[str]]
     """The parameters that Muon moves, those that it works on at once side by side."""
     averages: dict[str, dict[str, Tensor]] = field(default_factory=dict)
@@ -56,16 +59,29 @@ class Optimizer:
     @torch.no_grad()
     def step(self, lr: float, weight_decay: float, step: int) -> None:
         """Do one step, counted from 0, with the gradients that lie ready; shrink matrices first."""
+        by_muon = {name for names in self.groups for name in names}
         for name, parameter in self.parameters.items():
-            assert parameter.grad is not None, f"{name} took no part in the loss"
-            if parameter.ndim >= 2:
-                parameter.mul_(1 - lr * weight_decay)
-            if name in self.updates:
-                self.updates[name](parameter, parameter.grad, self.averages.setdefault(name, {}), lr, step + 1)
+            if name not in by_muon:
+                averages = [slice_of(self.average(name, part)) for part in self.kept]
+                decay = weight_decay if parameter.ndim >= 2 else 0.0
+                self.update(slice_of(parameter), slice_of(self.gradient(name)), averages, lr, decay, step + 1)
         for names in self.groups:
-            self.muon_step(names, lr)
+            self.muon_step(names, lr, weight_decay)
 
-    def muon_step(self, names: list[str], lr: float) -> None:
+    def gradient(self, name: str) -> Tensor:
+        """Return a parameter's gradient."""
+        gradient = self.parameters[name].grad
+        assert gradient is not None, f"{name} took no part in the loss"
+        return gradient
+
+    def average(self, name: str, part: str) -> Tensor:
+        """Return an average of a parameter, zeros at first."""
+        averages = self.averages.setdefault(name, {})
+        if part not in averages:
+            averages[part] = torch.zeros_like(self.parameters[name])
+        return averages[part]
+
+    def muon_step(self, names: list[str], lr: float, weight_decay: float) -> None:
         """Take one step of Muon (Jordan et al. 2024): along the momentum, with all singular values near one.
 
         A spread matrix is gathered, and every process does the same work on it: cheaper than to send the result
@@ -77,14 +93,12 @@ class Optimizer:
             parameter = self.parameters[name]
             scale = MUON_SCALE * max(change.shape[1:]) ** 0.5
             back = (change.mT if is_tall(name, parameter) else change).reshape(parameter.shape)
-            parameter.add_(spread_like(back, parameter), alpha=-lr * scale)
+            parameter.mul_(1 - lr * weight_decay).add_(spread_like(back, parameter), alpha=-lr * scale)
 
     def look_ahead(self, name: str) -> Tensor:
         """Move a matrix's momentum on; return Nesterov's next one, whole."""
-        gradient = self.parameters[name].grad
-        assert gradient is not None, f"{name} took no part in the loss"
-        averages = self.averages.setdefault(name, {})
-        first = averages.setdefault("first", torch.zeros_like(gradient)).lerp_(gradient, 1 - MUON_MOMENTUM)
+        gradient = self.gradient(name)
+        first = self.average(name, "first").lerp_(gradient, 1 - MUON_MOMENTUM)
         return whole(gradient.lerp(first, MUON_MOMENTUM))
 
     def clear(self) -> None:
@@ -97,8 +111,11 @@ def make_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
     """Make the optimizer that the settings name; every parameter has exactly one way to move."""
     parameters = dict(model.named_parameters())
     matrices = {name: p for name, p in parameters.items() if settings.optimizer == "muon" and is_matrix(name, p)}
-    update = momentum_update(settings.momentum) if settings.optimizer == "sgd" else adam_update
-    return Optimizer(parameters, {name: update for name in parameters if name not in matrices}, muon_groups(matrices))
+    groups = muon_groups(matrices)
+    if settings.optimizer == "sgd":
+        kept = ("first",) if settings.momentum else ()
+        return Optimizer(parameters, momentum_update(settings.momentum), kept, groups)
+    return Optimizer(parameters, adam_update, ("first", "second"), groups)
 
 
 def is_matrix(name: str, parameter: Tensor) -> bool:
@@ -134,23 +151,30 @@ def wide_parts(name: str, matrix: Tensor) -> Tensor:
     return parts.mT if is_tall(name, matrix) else parts
 
 
-def adam_update(parameter: Tensor, gradient: Tensor, averages: dict[str, Tensor], lr: float, step: int) -> None:
-    """Take one step of Adam (Kingma and Ba 2015, algorithm 1)."""
-    for name in ("first", "second"):
-        averages.setdefault(name, torch.zeros_like(parameter))
-    averages["first"].lerp_(gradient, 1 - BETAS[0])
-    averages["second"].mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-    root = averages["second"].sqrt().div_((1 - BETAS[1] ** step) ** 0.5).add_(EPSILON)
-    parameter.addcdiv_(averages["first"], root, value=-lr / (1 - BETAS[0] ** step))
+def adam_update(
+    parameter: Tensor, gradient: Tensor, averages: Sequence[Tensor], lr: float, decay: float, step: int
+) -> None:
+    """Take one step of AdamW (Loshchilov and Hutter 2019, algorithm 2), in one pass over all five tensors.
+
+    By torch's own kernel: arithmetic written out reads and writes the tensors ten times.
+    """
+    first, second = averages
+    steps = torch.full((), step, dtype=torch.float32, device=first.device)
+    torch._fused_adamw_(
+        [parameter], [gradient], [first], [second], [], [steps],
+        lr=lr, beta1=BETAS[0], beta2=BETAS[1], weight_decay=decay, eps=EPSILON, amsgrad=False, maximize=False,
+    )  # fmt: skip
 
 
 def momentum_update(momentum: float) -> Update:
     """Make the step of SGD with heavy-ball momentum (Sutskever et al. 2013, equation 1); plain SGD for 0."""
 
-    def update(parameter: Tensor, gradient: Tensor, averages: dict[str, Tensor], lr: float, step: int) -> None:
-        if momentum:
-            gradient = averages.setdefault("first", torch.zeros_like(parameter)).mul_(momentum).add_(gradient)
-        parameter.add_(gradient, alpha=-lr)
+    def update(
+        parameter: Tensor, gradient: Tensor, averages: Sequence[Tensor], lr: float, decay: float, step: int
+    ) -> None:
+        for first in averages:
+            gradient = first.mul_(momentum).add_(gradient)
+        parameter.mul_(1 - lr * decay).add_(gradient, alpha=-lr)
 
     return update
 

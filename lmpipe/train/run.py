@@ -34,7 +34,7 @@ from lmpipe.storage import check_sha256, file_sha256, immutable_sha256, locked, 
 FORMAT = 1
 """Version of run.json; another format is refused."""
 
-VERSION = 2
+VERSION = 3
 """Raised by hand when the training code changes what a run learns, so that old runs are not taken for new ones."""
 
 SPLITS = ("train", "valid", "test")

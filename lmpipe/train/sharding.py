@@ -52,6 +52,16 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor()
 
 
+def slice_of(tensor: Tensor) -> Tensor:
+    """Return this process's slice of a tensor that is spread over processes, in place; any other as it is."""
+    if type(tensor) in PLAIN:
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(tensor, DTensor), f"expected a tensor or a spread one, found {type(tensor)}"
+    return tensor.to_local()
+
+
 def spread_like(tensor: Tensor, other: Tensor) -> Tensor:
     """Cut a tensor that every process has whole as `other` is cut; where that is whole, so stays this."""
     if type(other) in PLAIN:

@@ -11,7 +11,7 @@ from lmpipe.recipe import from_dict
 from lmpipe.settings import LstmSettings, Model, TransformerSettings
 from lmpipe.settings.models import GPT2, PRESETS
 from lmpipe.train.batches import documents_of
-from lmpipe.train.model import LanguageModel, build_model, head
+from lmpipe.train.model import LanguageModel, build_model, head, transformer
 
 EOT = 10
 SMALL = TransformerSettings(kind="transformer", layers=2, width=16, heads=2)
@@ -64,6 +64,30 @@ def test_second_document_scores_the_same_when_it_lies_elsewhere() -> None:
 
 
 @torch.no_grad()
+def test_attention_in_blocks_is_attention() -> None:
+    draw = torch.Generator().manual_seed(3)
+    q, k, v = (torch.randn(2, 3, 300, 8, generator=draw) for _ in range(3))
+    documents_BT = torch.randint(0, 2, (2, 300), generator=draw).cumsum(1) // 50
+    mask = transformer.attention_mask(documents_BT)
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    torch.testing.assert_close(transformer.attention_in_blocks(q, k, v, mask), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"
+)  # torch's own use of it
+def test_compiled_on_a_cpu_gives_the_loss_and_gradients_of_eager() -> None:
+    ids_BS = torch.randint(0, EOT + 1, (2, 200), generator=torch.Generator().manual_seed(2))
+    ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
+    plain, compiled = random_model(MASKED).train(), random_model(MASKED).train()
+    compiled.compile_parts()
+    for model in (plain, compiled):
+        model.loss(ids_BT, targets_BT, documents_of(ids_BT, EOT)).objective.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in plain.named_parameters():
+        torch.testing.assert_close(compiled.get_parameter(name).grad, parameter.grad, rtol=1e-3, atol=1e-3)
+
+
 def test_second_document_sees_the_first_when_the_mask_is_off() -> None:
     model = random_model(UNMASKED)
     one, other = packed([1, 2, 3, 4], [5, 6, 7]), packed([9, 8, 8, 1], [5, 6, 7])

@@ -189,7 +189,8 @@ def loss_and_gradient(
     targets_N1 = targets_N[:, None]
     if cap is not None:
         torch.mul(logits_NV.sigmoid_(), 2 * cap, out=grad_NV)
-    grad_NV.sub_(grad_NV.amax(dim=1, keepdim=True))
+    if cap is None or 2 * cap > SAFE:
+        grad_NV.sub_(grad_NV.amax(dim=1, keepdim=True))
     at_target_N1 = grad_NV.gather(1, targets_N1)
     mean_N1 = grad_NV.mean(dim=1, keepdim=True) if smoothing else at_target_N1
     sum_N1 = grad_NV.exp_().sum(dim=1, keepdim=True)
