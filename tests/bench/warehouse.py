@@ -180,7 +180,7 @@ def questions(folder: Path, run: str) -> dict[str, float]:
     found = {}
     for saved in warehouse.saved_queries():
         start = run if saved.name in million else ids[0]["run"]
-        own = values | {"id": start, "run": start, "runs": [ids[0]["run"]]}
+        own = values | {"id": start, "run": start, "runs": [ids[0]["run"]], "last": ids[1]["run"]}
         given = {p.name: own[p.name] for p in saved.parameters if p.default is None}
         found[saved.name] = median(partial(warehouse.run_query, folder, saved.name, given, timeout=600))
     return found
