@@ -8,16 +8,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+WIDE = 100_000
+"""Columns of a file: nothing is folded."""
+
 
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print rows of plain values as a table; numbers stand to the right."""
+    """Print rows of plain values as a table; numbers stand to the right.
+
+    A terminal's width folds long cells; into a file or a pipe each row is one line.
+    """
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     for name in rows[0] if rows else []:
         numeric = all(isinstance(row[name], int | float | None) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row.values()))
-    Console().print(table if rows else f"{title}: no row")
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table if rows else f"{title}: no row")
 
 
 def cell(value: Any) -> str:
