@@ -2,11 +2,12 @@
 
 A run is evaluated on the held-out split of its own recipe, whose ids are in its shards, and on sets from outside
 (sets.py), whose texts its tokenizer encodes. Both are scored by one road (windows.py), for every kind of model, and
-under each protocol that the settings ask for; signature.py names the protocol in every row.
+under each protocol that the settings ask for; signature.py names the protocol in every row. Of its own split, a run
+that learnt targets alone (train/targets.py) is scored on those alone, given their prompts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build, read_batches, read_groups
@@ -22,13 +24,15 @@ from lmpipe.errors import TrainingError
 from lmpipe.evaluate.last_word import Passage, guess_last_words
 from lmpipe.evaluate.published import PUBLISHED
 from lmpipe.evaluate.signature import VERSION, Scored, name_set, read_vocabulary, signature
-from lmpipe.evaluate.windows import Windows, protocols, text_nats
+from lmpipe.evaluate.windows import Windows, protocols, text_nats, token_nats
 from lmpipe.settings import EvaluateSettings
+from lmpipe.text.segment import words
 from lmpipe.tokens.encode import load_encoder
 from lmpipe.train.checkpoint import Checkpoint, need_checkpoint
 from lmpipe.train.model import LanguageModel
 from lmpipe.train.run import TOKENIZER, Run, load_run
 from lmpipe.train.stream import open_stream
+from lmpipe.train.targets import targets_of
 from lmpipe.train.trained import open_model
 
 UNIT_TOKENS = 65_536
@@ -58,7 +62,7 @@ EVALUATIONS = pa.schema(
 """One row per scored document and protocol, by document within a unit. run: fingerprint; checkpoint: sha256 of the
 weights; domain: genre or topic, else the source; tokens: those that were scored, and oov those of them that stand for
 what the vocabulary lacks; words and bytes: of the text, not of the tokens; correct: 1 where a last word was found, 0
-where it was not, null where none was to be."""
+where it was not, null where none was to be. Where targets alone are scored, words and bytes are theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,13 @@ class Text(NamedTuple):
     ids: Tensor
     """The tokens that are scored, behind `prompt` that are only context."""
     prompt: int = 0
+    learned: Tensor | None = None
+    """Which of `ids` are scored, bool; None for all."""
+
+    @property
+    def scored(self) -> Tensor:
+        """The tokens that are scored."""
+        return self.ids[self.prompt :] if self.learned is None else self.ids[self.learned]
 
 
 def evaluate(run: Path, settings: EvaluateSettings, data: Path, execution: Execution) -> Manifest:
@@ -90,10 +101,14 @@ def evaluate(run: Path, settings: EvaluateSettings, data: Path, execution: Execu
     Raises TrainingError when the run has no checkpoint or no held-out document.
     """
     loaded = load_run(run)
+    if loaded.marks is not None and settings.carry:
+        raise TrainingError(f"{run}: evaluate.carry scores whole documents, and this run learnt targets. Leave it out.")
     documents = held_out(loaded, settings.split)
     name = name_set(f"{loaded.recipe}-{settings.split}", documents.select(["id", "bytes", "words"]).to_batches(4096))
-    parts = list(cut(documents))
-    return score(loaded, settings, Scored(set=name, end=settings.end), parts, loaded.tokens, data, execution)
+    scored = Scored(set=name, end=settings.end)
+    if loaded.marks is not None:
+        scored = replace(scored, text="targets", count="targets")
+    return score(loaded, settings, scored, list(cut(documents)), loaded.tokens, data, execution)
 
 
 def evaluate_set(run: Path, chosen: Manifest, settings: EvaluateSettings, data: Path, execution: Execution) -> Manifest:
@@ -195,14 +210,29 @@ def score_unit(unit: Unit, output: UnitOutput) -> None:
         batches.append(evaluation_rows(run, unit, name, unknown, texts, scores))
     output.write("evaluations", EVALUATIONS, batches)
     output.count("documents", len(texts))
-    output.count("tokens", sum(len(text.ids) - text.prompt for text in texts))
+    output.count("tokens", sum(len(text.scored) for text in texts))
 
 
 def split_texts(unit: Unit, run: Run, documents: pa.Table) -> list[Text]:
     """Read documents of the run's own shards; the last token of each is the one that closes it."""
     stream = open_stream(run.paths(unit.settings.split), run.vocabulary)
     closing = 0 if unit.scored.end else 1
-    return [Text(row, stream.read(row["position"], row["length"] - closing)) for row in documents.to_pylist()]
+    texts = [Text(row, stream.read(row["position"], row["length"] - closing)) for row in documents.to_pylist()]
+    return texts if run.marks is None else targets_alone(texts, run)
+
+
+def targets_alone(texts: Sequence[Text], run: Run) -> list[Text]:
+    """Leave of texts what the run learnt; words and bytes become those of the targets."""
+    decoder = Tokenizer.from_file(str(run.paths(TOKENIZER)[0]))
+    found = []
+    for row, ids, *_ in texts:
+        learned_BT = targets_of(torch.cat((torch.tensor([run.end_of_text]), ids))[None], run)
+        assert learned_BT is not None, "the run has marks"
+        kept = [token for token in ids[learned_BT[0]].tolist() if token != run.end_of_text]
+        text = decoder.decode(kept, skip_special_tokens=False)
+        size = {"bytes": len(text.encode()), "words": len(words(text, row["lang"] or ""))}
+        found.append(Text(row | size, ids, learned=learned_BT[0]))
+    return found
 
 
 def set_texts(unit: Unit, run: Run) -> list[Text]:
@@ -234,10 +264,13 @@ def text_scores(
         passages = [Passage(text.ids, text.prompt) for text in texts]
         guesses = guess_last_words(model, passages, run.end_of_text, windows.context, batch)
         return [{"nats": guess.nats, "correct": int(guess.correct)} for guess in guesses]
-    return [
-        {"nats": nats, "correct": None}
-        for nats in text_nats(model, [text.ids for text in texts], run.end_of_text, windows, batch)
-    ]
+    ids = [text.ids for text in texts]
+    if any(text.learned is not None for text in texts):
+        values = token_nats(model, ids, run.end_of_text, windows, batch)
+        return [
+            {"nats": float(nats[text.learned].sum()), "correct": None} for text, nats in zip(texts, values, strict=True)
+        ]
+    return [{"nats": nats, "correct": None} for nats in text_nats(model, ids, run.end_of_text, windows, batch)]
 
 
 def evaluation_rows(
@@ -246,10 +279,10 @@ def evaluation_rows(
     """Lay out the scores of a unit under one protocol as rows of EVALUATIONS."""
     same = {"run": run.fingerprint, "checkpoint": unit.checkpoint.sha256, "set": unit.scored.set, "protocol": protocol}
     rows = []
-    for (row, ids, prompt), score in zip(texts, scores, strict=True):
+    for text, score in zip(texts, scores, strict=True):
+        row, target = text.row, text.scored
         known = {key: row[key] for key in ("source", "lang", "words", "bytes")}
         known |= {"document": row["id"], "domain": row["domain"] or row["source"]}
-        target = ids[prompt:]
         oov = int((target == unknown).sum()) if unknown is not None else 0
         correct = 0 if oov and score["correct"] else score["correct"]  # <unk> is nobody's last word
         known |= {"tokens": len(target), "oov": oov, "correct": correct}

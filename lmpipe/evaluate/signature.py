@@ -1,10 +1,10 @@
 """Name the protocol of a perplexity, so that unlike numbers are never compared (after sacreBLEU, Post 2018).
 
-The parts, in order: set (the documents and the hash of who they are), text (which form was scored), count (how words
-and bytes were counted, of the original text), unit (what one token is), vocab (open or closed, kind, size and hash of
-the tokenizer), win and stride (tokens), reset (where the state starts anew: at each window, or at each document), first
-(what the first token is conditioned on), end (whether the closing token is scored), dyn (adaptation at test time),
-dtype (of log-softmax; sums are float64), v.
+The parts, in order: set (the documents and the hash of who they are), text (which form was scored; targets: what stands
+behind learn_after), count (how words and bytes were counted: of the original text, or of the targets), unit (what one
+token is), vocab (open or closed, kind, size and hash of the tokenizer), win and stride (tokens), reset (where the state
+starts anew: at each window, or at each document), first (what the first token is conditioned on), end (whether the
+closing token is scored), dyn (adaptation at test time), dtype (of log-softmax; sums are float64), v.
 """
 
 import hashlib
