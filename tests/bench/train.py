@@ -110,7 +110,7 @@ def our_score(training: Training) -> float:
     with torch.no_grad():
         total, tokens = row_loss(training)
     training.model.train()
-    return float(total) / tokens
+    return float(total) / float(tokens)
 
 
 def theirs(run: Run, peak: float, steps: int) -> Contestant:
