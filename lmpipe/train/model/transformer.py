@@ -23,8 +23,8 @@ BASE = 10_000.0
 BLOCK = 128
 """Positions at a time in attention_in_blocks."""
 
-SHORT = 512
-"""Longest rows that it serves."""
+SHORT = 256
+"""Longest rows that it serves: the memory grows with their square."""
 
 Turn = tuple[Tensor, Tensor]
 """Cosines and sines of rotary positions, shape (T, D / 2) each."""
