@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -71,9 +72,15 @@ def wait_until_healthy(alive: Callable[[], bool], url: str, home: Path) -> None:
 def answers(url: str) -> bool:
     """Say whether a server's health page is there."""
     try:
-        return httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK
+        return client().get(f"{url}/health").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+@cache
+def client() -> httpx.Client:
+    """Make what asks servers, once: it loads the certificates of all authorities. No connection is kept."""
+    return httpx.Client(timeout=2, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def preferred_port() -> int:
