@@ -1,6 +1,8 @@
 """Backup, restore, rebuild and the documentation of the database."""
 
+import contextlib
 import json
+import os
 import re
 
 import pytest
@@ -97,6 +99,29 @@ def test_restore_takes_the_newest_that_is_sound(filled):
     with warehouse.write(folder) as con:
         con.execute("insert into counts values ('after', 'k', 1)")
     assert len(list(folder.glob("lm.duckdb.replaced-*"))) == 2  # nothing is deleted
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.95])
+def test_a_cut_database_is_not_published_over_the_sound_copy(filled, share):
+    folder, _ = filled
+    private = folder / warehouse.PRIVATE
+    before = (folder / warehouse.PUBLISHED).read_bytes()
+    os.truncate(private, int(private.stat().st_size * share))
+    with pytest.raises(WarehouseError, match="lmpipe warehouse restore"), warehouse.write(folder) as con:
+        con.execute("insert into counts values ('later', 'k', 1)")
+    assert (folder / warehouse.PUBLISHED).read_bytes() == before
+    assert warehouse.restore(folder) == folder / warehouse.PUBLISHED
+
+
+def test_a_flipped_bit_is_not_published_over_the_sound_copy(filled):
+    folder, _ = filled
+    private = folder / warehouse.PRIVATE
+    whole = private.read_bytes()
+    for place in range(0, len(whole), len(whole) // 12):
+        private.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with contextlib.suppress(WarehouseError), warehouse.write(folder) as con:
+            con.execute("insert or ignore into counts values ('later', 'k', 1)")
+        assert warehouse.verify(folder / warehouse.PUBLISHED)["trainings"] == 2
 
 
 def test_restore_without_any_sound_file_says_rebuild(filled):

@@ -18,7 +18,7 @@ from lmpipe.warehouse.flow_runs import (
     record_tasks,
     record_used,
 )
-from lmpipe.warehouse.keep import Rebuilt, backup, backups, rebuild, restore, verify
+from lmpipe.warehouse.keep import Rebuilt, backup, backups, rebuild, restore
 from lmpipe.warehouse.read import checks, query, query_file, run_query
 from lmpipe.warehouse.record import (
     Benchmark,
@@ -28,6 +28,7 @@ from lmpipe.warehouse.record import (
     record_training,
 )
 from lmpipe.warehouse.saved import SavedQuery, saved_queries, saved_query, saved_sql
+from lmpipe.warehouse.sound import verify
 
 __all__ = [
     "PRIVATE",

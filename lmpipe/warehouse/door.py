@@ -22,19 +22,13 @@ import duckdb
 from lmpipe.errors import WarehouseError
 from lmpipe.storage import storage_errors, sync_folder
 from lmpipe.warehouse.migrate import migrate
+from lmpipe.warehouse.sound import NO_EXTENSIONS, check_sound, quoted
 
 PRIVATE = "lm.duckdb"
 """Opened by `write` alone; a reader that opened it would stop every writer."""
 
 PUBLISHED = "results.duckdb"
 """A whole copy for everybody; never written in place, only replaced by rename."""
-
-NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "allow_community_extensions": "false",
-}
-"""Without it a missing extension is a download of seconds that fails later and less clearly."""
 
 DAMAGE = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
 """What DuckDB raises for a file that is locked, cut or corrupt; for a header's checksum it is a plain duckdb.Error."""
@@ -57,6 +51,7 @@ def write(folder: Path, holder: str = "lmpipe", wait: float = 60.0) -> Iterator[
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder / f"{PRIVATE}.lock", holder, wait):
+            check_sound(folder / PRIVATE, folder / PUBLISHED)
             with opened(folder / PRIVATE) as con:
                 migrate(con)
                 con.execute("begin")
@@ -121,11 +116,6 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def damaged(error: duckdb.Error) -> bool:
     """Tell whether an error is about the file, not about the SQL."""
     return isinstance(error, DAMAGE) or "Corrupt" in str(error)
-
-
-def quoted(path: Path) -> str:
-    """Write a path as a SQL string: ATTACH takes no parameters."""
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def publish(folder: Path) -> None:

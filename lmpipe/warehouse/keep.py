@@ -1,11 +1,6 @@
-"""Keep the database whole: verify, back up, restore, and rebuild it from the folders that it tells of.
-
-Every block of a DuckDB file has a checksum that is looked at when the block is read; to verify a file is therefore to
-read all of it. A backup also carries its sha256, which sees the bytes that no table uses.
-"""
+"""Keep the database whole: back up, restore, and rebuild it from the folders that it tells of."""
 
 import contextlib
-import json
 import os
 import shutil
 import time
@@ -19,8 +14,9 @@ import duckdb
 from lmpipe.dataset import open_dataset
 from lmpipe.errors import LmpipeError, WarehouseError
 from lmpipe.storage import file_sha256, replacing, storage_errors, write_json
-from lmpipe.warehouse.door import NO_EXTENSIONS, PRIVATE, PUBLISHED, exclusive, opened, publish, quoted, write
+from lmpipe.warehouse.door import PRIVATE, PUBLISHED, exclusive, opened, publish, write
 from lmpipe.warehouse.record import insert_dataset, insert_training, training_rows
+from lmpipe.warehouse.sound import noted, quoted, tables, verify
 
 BACKUPS = "backups"
 """Folder beside the database; one file a backup, named by its time in UTC."""
@@ -51,46 +47,6 @@ class Rebuilt:
     """The file that rows were taken over from; None where none could be read."""
     unreadable: list[str]
     """Folders that are no sound dataset or run, each with its sentence."""
-
-
-def verify(path: Path) -> dict[str, int]:
-    """Read the whole of a database file that nobody has open; return the number of rows of each table.
-
-    Raises WarehouseError when any of it is damaged, or differs from the sha256 noted beside it.
-    """
-    note = noted(path)
-    if note.exists() and file_sha256(path) != json.loads(note.read_text())["sha256"]:
-        raise WarehouseError(f"{path}: its sha256 is not the one noted in {note.name}. Use another backup.")
-    con = duckdb.connect(":memory:", config=NO_EXTENSIONS)
-    try:
-        con.execute(f"attach {quoted(path)} as lm (type duckdb, read_only)")
-        return read_through(con)
-    except duckdb.Error as error:
-        raise WarehouseError(
-            f"{path}: damaged: {error}. Use another: lmpipe warehouse restore takes the newest sound one."
-        ) from error
-    finally:
-        con.close()
-
-
-def read_through(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Read every column of every table of the database lm, and count the rows."""
-    counts = {}
-    for table in tables(con, "lm"):
-        sql = f'select count(*), bit_xor(hash("{table}")) from lm."{table}"'
-        counts[table] = int(con.execute(sql).fetchall()[0][0])
-    return counts
-
-
-def tables(con: duckdb.DuckDBPyConnection, database: str) -> list[str]:
-    """List the tables of a database."""
-    sql = "select table_name from duckdb_tables() where database_name = $name and not internal order by table_name"
-    return [name for (name,) in con.execute(sql, {"name": database}).fetchall()]
-
-
-def noted(path: Path) -> Path:
-    """Name the file beside a backup that says what it holds."""
-    return path.with_suffix(".json")
 
 
 def backups(folder: Path) -> list[Path]:

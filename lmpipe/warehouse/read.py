@@ -20,9 +20,10 @@ import duckdb
 import pyarrow as pa
 
 from lmpipe.errors import WarehouseError
-from lmpipe.warehouse.door import NO_EXTENSIONS, PUBLISHED, damaged, quoted
+from lmpipe.warehouse.door import PUBLISHED, damaged
 from lmpipe.warehouse.migrate import sql_files
 from lmpipe.warehouse.saved import SavedQuery, saved_query
+from lmpipe.warehouse.sound import NO_EXTENSIONS, quoted
 
 log = logging.getLogger(__name__)
 
