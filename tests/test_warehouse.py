@@ -119,7 +119,7 @@ def test_a_flipped_byte_is_refused_or_changes_nothing(filled, tmp_path):
 def test_a_damaged_private_file_is_refused_with_advice(tmp_path):
     (tmp_path / warehouse.PRIVATE).write_bytes(b"no database" * 5000)
     with (
-        pytest.raises(WarehouseError, match=r"lm\.duckdb: cannot be read.*lmpipe warehouse restore"),
+        pytest.raises(WarehouseError, match=r"lm\.duckdb: damaged.*lmpipe warehouse restore"),
         warehouse.write(tmp_path),
     ):
         pass
