@@ -90,7 +90,7 @@ class Text(NamedTuple):
     """Which of `ids` are scored, bool; None for all."""
 
     @property
-    def scored(self) -> Tensor:
+    def target(self) -> Tensor:
         """The tokens that are scored."""
         return self.ids[self.prompt :] if self.learned is None else self.ids[self.learned]
 
@@ -210,7 +210,7 @@ def score_unit(unit: Unit, output: UnitOutput) -> None:
         batches.append(evaluation_rows(run, unit, name, unknown, texts, scores))
     output.write("evaluations", EVALUATIONS, batches)
     output.count("documents", len(texts))
-    output.count("tokens", sum(len(text.scored) for text in texts))
+    output.count("tokens", sum(len(text.target) for text in texts))
 
 
 def split_texts(unit: Unit, run: Run, documents: pa.Table) -> list[Text]:
@@ -280,7 +280,7 @@ def evaluation_rows(
     same = {"run": run.fingerprint, "checkpoint": unit.checkpoint.sha256, "set": unit.scored.set, "protocol": protocol}
     rows = []
     for text, score in zip(texts, scores, strict=True):
-        row, target = text.row, text.scored
+        row, target = text.row, text.target
         known = {key: row[key] for key in ("source", "lang", "words", "bytes")}
         known |= {"document": row["id"], "domain": row["domain"] or row["source"]}
         oov = int((target == unknown).sum()) if unknown is not None else 0

@@ -10,11 +10,15 @@ trainings do not pay: hence the imports inside the functions.
 """
 
 import warnings
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from lmpipe.train.model import LanguageModel, Transformer
 from lmpipe.train.parallel import Ranks
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 PLAIN = (Tensor, nn.Parameter)
 """Types of a tensor that lies in one process."""
@@ -42,31 +46,33 @@ def shard(model: LanguageModel, ranks: Ranks) -> None:
         register_fsdp_forward_method(model, method)
 
 
-def whole(tensor: Tensor) -> Tensor:
-    """Gather a tensor that is spread over processes, all of which must ask for it; give back any other as it is."""
+def spread(tensor: Tensor) -> "DTensor | None":
+    """Return a tensor that is spread over processes as what it is; None for one that lies in this process."""
     if type(tensor) in PLAIN:
-        return tensor
+        return None
     from torch.distributed.tensor import DTensor
 
     assert isinstance(tensor, DTensor), f"expected a tensor or a spread one, found {type(tensor)}"
-    return tensor.full_tensor()
+    return tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Gather a tensor that is spread over processes, all of which must ask for it; give back any other as it is."""
+    found = spread(tensor)
+    return tensor if found is None else found.full_tensor()
 
 
 def slice_of(tensor: Tensor) -> Tensor:
     """Return this process's slice of a tensor that is spread over processes, in place; any other as it is."""
-    if type(tensor) in PLAIN:
-        return tensor
-    from torch.distributed.tensor import DTensor
-
-    assert isinstance(tensor, DTensor), f"expected a tensor or a spread one, found {type(tensor)}"
-    return tensor.to_local()
+    found = spread(tensor)
+    return tensor if found is None else found.to_local()
 
 
 def spread_like(tensor: Tensor, other: Tensor) -> Tensor:
     """Cut a tensor that every process has whole as `other` is cut; where that is whole, so stays this."""
-    if type(other) in PLAIN:
+    found = spread(other)
+    if found is None:
         return tensor
-    from torch.distributed.tensor import DTensor, distribute_tensor
+    from torch.distributed.tensor import distribute_tensor
 
-    assert isinstance(other, DTensor), f"expected a tensor or a spread one, found {type(other)}"
-    return distribute_tensor(tensor, other.device_mesh, other.placements, src_data_rank=None)
+    return distribute_tensor(tensor, found.device_mesh, found.placements, src_data_rank=None)

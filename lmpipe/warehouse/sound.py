@@ -32,6 +32,7 @@ def check_sound(private: Path, published: Path) -> None:
     DuckDB opens a file that was cut, as long as it needs nothing behind the cut, and goes on behind it. A file that is
     what was published is as sound as it was then; any other, such as one whose writer was killed, is read through.
     """
+    filecmp.clear_cache()  # it knows files by size and time, which a flipped bit leaves as they are
     if private.exists() and not (published.exists() and filecmp.cmp(private, published, shallow=False)):
         verify(private)
 
@@ -50,7 +51,8 @@ def verify(path: Path) -> dict[str, int]:
         return read_through(con)
     except duckdb.Error as error:
         raise WarehouseError(
-            f"{path}: damaged: {error}. Use another: lmpipe warehouse restore takes the newest sound one."
+            f"{path}: damaged, or held by another program: {error}. Use another: lmpipe warehouse restore takes the"
+            " newest sound one."
         ) from error
     finally:
         con.close()

@@ -63,7 +63,6 @@ def test_second_document_scores_the_same_when_it_lies_elsewhere() -> None:
     torch.testing.assert_close(model(alone)[0], second_logits(model, one, 4), rtol=1e-5, atol=1e-5)
 
 
-@torch.no_grad()
 def test_attention_in_blocks_is_attention() -> None:
     draw = torch.Generator().manual_seed(3)
     q, k, v = (torch.randn(2, 3, 300, 8, generator=draw) for _ in range(3))
@@ -86,6 +85,7 @@ def test_compiled_on_a_cpu_gives_the_loss_and_gradients_of_eager() -> None:
         torch.testing.assert_close(compiled.get_parameter(name).grad, parameter.grad, rtol=1e-3, atol=1e-3)
 
 
+@torch.no_grad()
 def test_second_document_sees_the_first_when_the_mask_is_off() -> None:
     model = random_model(UNMASKED)
     one, other = packed([1, 2, 3, 4], [5, 6, 7]), packed([9, 8, 8, 1], [5, 6, 7])

@@ -183,7 +183,8 @@ def loss_and_gradient(
     each token, left for `factor_N1` as it is cheaper to apply to vectors than to whole rows. The sums are those of the
     smoothed loss (1 - s) * -log p(target) + s / V * sum of -log p, and of -log p(target); the gradient of the first is
     softmax - (1 - s) * onehot - s / V, times that of the cap. c tanh(z / c) is 2c sigmoid(2z / c) - c, of which
-    softmax does not see the last term: sigmoid takes a quarter of tanh's time.
+    softmax does not see the last term: sigmoid takes a quarter of tanh's time. No maximum is taken off before exp where
+    the cap keeps logits SAFE.
     """
     logits_NV, grad_NV = rooms[0], rooms[-1]
     targets_N1 = targets_N[:, None]
