@@ -18,6 +18,7 @@ from lmpipe.curate.clean import CleanUnit, clean, clean_unit, group_runs
 from lmpipe.dataset import Execution, Manifest, Plan, UnitOutput, build
 from lmpipe.errors import LmpipeError, StorageError
 from lmpipe.settings import CleanSettings
+from lmpipe.store import key_of, open_store
 from tests.conftest import ROOT, Ingested
 from tests.test_dataset import PLAN, contents, numbers, wait_for_pids, wait_until_gone, write_number
 
@@ -187,6 +188,18 @@ def wait_for_first(data: Path) -> int:
             return int(path.stem)
         threading.Event().wait(0.05)
     raise AssertionError("no unit started")
+
+
+@pytest.mark.slow
+def test_nodes_send_what_they_finish_to_the_object_store_themselves(on_cluster: Any, tmp_path: Path) -> None:
+    kept = f"file://{tmp_path}/store"  # an S3 one needs its credentials where `ray start` is run
+    with pytest.raises(LmpipeError, match="unit two is bad"):
+        build(PLAN, tmp_path / "here", fail_and_count, [0, 1, 2], Execution(workers=1, store=kept))
+    sent = open_store(kept).sizes(key_of(PLAN.folder(Path())))
+    assert [name for name in sent if name.startswith("units/")] == ["units/00000.json", "units/00001.json"]
+    build(PLAN, tmp_path / "here", write_process, [0, 1, 2], Execution(workers=2, store=kept))
+    there = build(PLAN, tmp_path / "there", sleep_long, [0, 1, 2], Execution(store=kept, cluster=None))
+    assert numbers(there) == [0, 1, 2]
 
 
 @pytest.mark.slow

@@ -31,7 +31,8 @@ def print_summary(data: Path, outcome: "Outcome", url: str | None, *, ours: bool
 def print_pointers(data: Path, report: Path, url: str | None, *, ours: bool) -> None:
     """Say where the results lie and how to ask and look further."""
     print(f"\nDatabase  {data / 'warehouse' / warehouse.PUBLISHED}")
-    here = Path(os.path.relpath(sys.argv[0])).parent  # of the commands, such as .venv/bin
+    started = sys.argv[0] if not sys.argv[0].endswith(".py") else sys.executable  # by python -m lmpipe.cli
+    here = Path(os.path.relpath(started)).parent  # of the commands, such as .venv/bin
     print(f'Ask it    {here}/lmpipe sql "SELECT source, name, bits_per_byte FROM perplexity" --data {data}')
     print(f"Report    {report}")
     if url:
