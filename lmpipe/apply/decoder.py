@@ -116,7 +116,10 @@ def product(weight_NW: Tensor, bias: Tensor | None, rows: int) -> Map:
         return lambda x: F.linear(x, weight_NW, bias)
     if rows == 1:
         weight_WN = weight_NW.t().contiguous()
-        return lambda x: x @ weight_WN if bias is None else torch.addmm(bias, x, weight_WN)
+        if bias is None:
+            return lambda x: torch.mm(x, weight_WN)
+        bias_1N = bias[None]  # of the result's shape, or each product expands it
+        return lambda x: torch.addmm(bias_1N, x, weight_WN)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight_NW, rows)
     linear = torch.ops.mkldnn._linear_pointwise.default  # what torch.compile makes of a linear map on CPUs
     return lambda x: linear(x, packed, bias, "none", [], "")
@@ -126,7 +129,7 @@ def norm(module: nn.Module) -> Map:
     """Read a norm; none for a model that does not normalise there."""
     if isinstance(module, nn.LayerNorm):
         shape, weight, bias, eps = module.normalized_shape, module.weight.detach(), module.bias.detach(), module.eps
-        return lambda x: F.layer_norm(x, shape, weight, bias, eps)
+        return lambda x: torch.layer_norm(x, shape, weight, bias, eps)
     return (lambda x: x) if isinstance(module, nn.Identity) else rms_norm
 
 
@@ -202,8 +205,8 @@ class TransformerDecoder:
             q_BHD = self.written(layer, rooms, x_BW, ids_B, turn, place)
             keys_BHTD, values_BHTD = rooms[0][:, :, : longest + 1], rooms[1][:, :, : longest + 1]
             y_BH1D = F.scaled_dot_product_attention(q_BHD[:, :, None], keys_BHTD, values_BHTD, attn_mask=mask)
-            x_BW = x_BW + layer.attention_out(y_BH1D.reshape(x_BW.shape))
-            x_BW = x_BW + layer.mlp_out(layer.bend(layer.mlp_in(layer.mlp_norm(x_BW))))
+            x_BW = layer.attention_out(y_BH1D.reshape(x_BW.shape)).add_(x_BW)
+            x_BW = layer.mlp_out(layer.bend(layer.mlp_in(layer.mlp_norm(x_BW)))).add_(x_BW)
         self.lengths_B = at_B + 1
         return head.capped(weights.head(weights.output_norm(x_BW)), self.model.cap)
 
