@@ -116,10 +116,8 @@ def product(weight_NW: Tensor, bias: Tensor | None, rows: int) -> Map:
         return lambda x: F.linear(x, weight_NW, bias)
     if rows == 1:
         weight_WN = weight_NW.t().contiguous()
-        if bias is None:
-            return lambda x: torch.mm(x, weight_WN)
-        bias_1N = bias[None]  # of the result's shape, or each product expands it
-        return lambda x: torch.addmm(bias_1N, x, weight_WN)
+        bias_1N = None if bias is None else bias[None]  # of the result's shape, or each product expands it
+        return lambda x: x @ weight_WN if bias_1N is None else torch.addmm(bias_1N, x, weight_WN)
     packed = torch.ops.mkldnn._reorder_linear_weight(weight_NW, rows)
     linear = torch.ops.mkldnn._linear_pointwise.default  # what torch.compile makes of a linear map on CPUs
     return lambda x: linear(x, packed, bias, "none", [], "")
