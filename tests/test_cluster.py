@@ -20,6 +20,7 @@ from lmpipe.errors import LmpipeError, StorageError
 from lmpipe.settings import CleanSettings
 from lmpipe.store import key_of, open_store
 from tests.conftest import ROOT, Ingested
+from tests.swift import BUCKET, Swift
 from tests.test_dataset import PLAN, contents, numbers, wait_for_pids, wait_until_gone, write_number
 
 NODES = 2
@@ -27,8 +28,8 @@ NODES = 2
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A Ray cluster of a head and two nodes, each with processes of its own and one core."""
+def cluster(swift: Swift) -> Iterator[Any]:
+    """A Ray cluster of a head and two nodes, each with processes of its own, one core and the way to the S3 server."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install -e '.[ray]'")
     import ray
     from ray.cluster_utils import Cluster
@@ -191,8 +192,11 @@ def wait_for_first(data: Path) -> int:
 
 
 @pytest.mark.slow
-def test_nodes_send_what_they_finish_to_the_object_store_themselves(on_cluster: Any, tmp_path: Path) -> None:
-    kept = f"file://{tmp_path}/store"  # an S3 one needs its credentials where `ray start` is run
+@pytest.mark.parametrize("place", ["file://{tmp_path}/store", f"s3://{BUCKET}/cluster"])
+def test_nodes_send_what_they_finish_to_the_object_store_themselves(
+    on_cluster: Any, tmp_path: Path, place: str
+) -> None:
+    kept = place.format(tmp_path=tmp_path)
     with pytest.raises(LmpipeError, match="unit two is bad"):
         build(PLAN, tmp_path / "here", fail_and_count, [0, 1, 2], Execution(workers=1, store=kept))
     sent = open_store(kept).sizes(key_of(PLAN.folder(Path())))
