@@ -2,8 +2,9 @@
 
 python -m tests.chaos [--kills 100] [--seed 1] [--only PATTERN] [--folder FOLDER]
 
-Ends with code 1 where anything was lost; what was lost then stays in the folder. Mounting small disks needs root, and
-the jump of the clock a C compiler; without them those faults are skipped, and said to be.
+Ends with code 1 where anything was lost; what was lost then stays in the folder. Ctrl-C ends it early, with what has
+been counted by then. Mounting small disks needs root, and the jump of the clock a C compiler; without them those faults
+are skipped, and said to be.
 """
 
 import argparse
@@ -20,10 +21,8 @@ from typing import get_args
 
 from lmpipe.cli.tables import print_rows
 from tests.chaos import faults, network
-from tests.chaos.kills import killed
-from tests.chaos.laboratory import Laboratory, Outcome, Verdict, build_laboratory
-
-Verdicts = dict[str, list[Verdict]]
+from tests.chaos.kills import kill
+from tests.chaos.laboratory import Laboratory, Outcome, Verdicts, build_laboratory
 
 
 def main() -> int:
@@ -39,9 +38,12 @@ def main() -> int:
     print(
         f"undisturbed: {lab.seconds:.1f} s, {len(lab.state.files)} files, {lab.commits} renames; {folder}", flush=True
     )
+    kills, others = Verdicts(), Verdicts()
     try:
-        kills = killed(lab, asked.kills)
-        others = broken(lab, asked.only)
+        kill(lab, asked.kills, kills)
+        spoil(lab, asked.only, others)
+    except KeyboardInterrupt:
+        print("ended early", flush=True)
     finally:
         lab.server.kill()
     counted = report(kills, others, f"Seed {asked.seed}, load {os.getloadavg()[0]:.1f}")
@@ -51,16 +53,14 @@ def main() -> int:
     return int(counted["lost"] > 0)
 
 
-def broken(lab: Laboratory, only: str) -> Verdicts:
-    """Bring about all faults, telling of each."""
-    verdicts: Verdicts = {}
+def spoil(lab: Laboratory, only: str, verdicts: Verdicts) -> None:
+    """Bring about all faults, telling of each; enter the verdicts by fault."""
     for name, each in (faults.faults() | network.faults()).items():
         for fault in each if re.search(only, name) else ():
             began = time.monotonic()
             verdict = fault(lab)
             verdicts.setdefault(name, []).append(verdict)
             print(f"{name}: {verdict.outcome} ({time.monotonic() - began:.0f} s) {verdict.note}", flush=True)
-    return verdicts
 
 
 def report(kills: Verdicts, others: Verdicts, title: str) -> dict[str, int]:

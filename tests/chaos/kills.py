@@ -2,7 +2,7 @@
 
 import shutil
 
-from tests.chaos.laboratory import Laboratory, Verdict
+from tests.chaos.laboratory import Laboratory, Verdict, Verdicts
 from tests.chaos.machine import AGE, HUNG, Done, Victim, kill_one
 
 VICTIMS: tuple[Victim, ...] = tuple(AGE)
@@ -17,13 +17,12 @@ SENTENCES: dict[Victim, str] = {"worker": "a worker process was killed", "traini
 """What a run says of a part that was killed below it; nobody can speak for itself."""
 
 
-def killed(lab: Laboratory, number: int) -> dict[str, list[Verdict]]:
-    """Kill so many processes; give the verdict on each, by what was killed."""
-    verdicts: dict[str, list[Verdict]] = {f"kill -9 of {victim}": [] for victim in VICTIMS}
+def kill(lab: Laboratory, number: int, verdicts: Verdicts) -> None:
+    """Kill so many processes; enter the verdict on each, by what was killed."""
+    verdicts.update({f"kill -9 of {victim}": [] for victim in VICTIMS})
     while (left := number - sum(map(len, verdicts.values()))) > 0:
         for victim, verdict in lap(lab, left):
             verdicts[f"kill -9 of {victim}"].append(verdict)
-    return verdicts
 
 
 def may_end_so(victim: Victim, done: Done) -> bool:

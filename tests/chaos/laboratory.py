@@ -31,6 +31,10 @@ class Verdict:
     note: str = ""
 
 
+Verdicts = dict[str, list[Verdict]]
+"""By the fault's name."""
+
+
 @dataclass(slots=True)
 class Laboratory:
     """Everything that the faults share."""
