@@ -1,12 +1,13 @@
 """Read a recipe: one TOML file in, one frozen Recipe out, every mistake refused with its place.
 
-The reader follows the annotations of the dataclasses in settings.py, so a setting is declared once:
-an unknown key is refused with the nearest spelling, a wrong type with the type that was expected.
+The reader follows the annotations of the dataclasses in lmpipe/settings, so a setting is declared once: an unknown key
+is refused with the nearest spelling, a wrong type or a number out of range with what was expected.
 """
 
 import dataclasses
 import difflib
 import itertools
+import math
 import os
 import re
 import tomllib
@@ -22,7 +23,6 @@ from lmpipe.settings import (
     LadderSettings,
     NgramSettings,
     PairSet,
-    PrivacySettings,
     Recipe,
     Source,
     TrainSettings,
@@ -55,7 +55,7 @@ def from_dict(kind: type, data: Any, where: str) -> Any:
     """Build the dataclass `kind` from parsed TOML or JSON, strictly; `where` names the place in errors."""
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: expected a table, found {describe(data)}.")
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in data:
         if key not in fields:
@@ -73,6 +73,11 @@ def from_dict(kind: type, data: Any, where: str) -> Any:
 def convert(hint: Any, value: Any, where: str) -> Any:
     """Check `value` against the annotation `hint` and return it in that type."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        number = convert(args[0], value, where)
+        if number not in args[1]:
+            raise RecipeError(f"{where}: expected {plain(hint)}, found {describe(value)}.")
+        return number
     if origin is typing.Literal:
         if value not in args:
             raise RecipeError(f"{where}: {value!r} is not one of {list(args)}{nearest(value, args)}.")
@@ -87,7 +92,8 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         return from_dict(typing.cast(type, hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+    finite = hint is not float or (isinstance(value, float) and math.isfinite(value))
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool) or not finite:
         raise RecipeError(f"{where}: expected {plain(hint)}, found {describe(value)}.")
     return value
 
@@ -125,7 +131,7 @@ def convert_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def check(recipe: Recipe, where: str) -> None:
-    """Refuse what types cannot say: empty lists, double names, shares outside [0, 1)."""
+    """Refuse what types cannot say: empty lists, double names, settings that do not go together."""
     if not recipe.sources:
         raise RecipeError(f"{where}: sources is empty. Add at least one [[sources]] table.")
     for what, names in (("source", [s.name for s in recipe.sources]), ("train", [t.name for t in recipe.train])):
@@ -140,11 +146,12 @@ def check(recipe: Recipe, where: str) -> None:
     if recipe.decontaminate is not None:
         check_decontaminate(recipe.decontaminate, f"{where}: decontaminate")
     check_probes(recipe, where)
-    check_ranges(recipe, where)
+    check_split(recipe, where)
+    check_models(recipe, where)
 
 
 def check_decontaminate(settings: DecontaminateSettings, where: str) -> None:
-    """Refuse sets that cannot be told apart or read, and lengths and shares that no run could have."""
+    """Refuse sets that cannot be told apart or read."""
     taken = ["valid", "test"]  # the recipe's own sets
     for chosen in settings.sets:
         check_name(chosen.name, f"{where}: set name")
@@ -159,12 +166,6 @@ def check_decontaminate(settings: DecontaminateSettings, where: str) -> None:
             raise RecipeError(f"{where}: set {chosen.name}: without is no regular expression: {error}.") from None
     if not settings.sets and not settings.own:
         raise RecipeError(f"{where}: neither sets nor own: nothing to compare with. Add [[decontaminate.sets]].")
-    for key in ("words", "characters", "shortest_words", "shortest_characters", "least_runs", "common"):
-        if getattr(settings, key) < 1:
-            raise RecipeError(f"{where}.{key} is {getattr(settings, key)}; expected at least 1.")
-    for key in ("least_share", "certain", "guard"):
-        if not 0 <= getattr(settings, key) <= 1:
-            raise RecipeError(f"{where}.{key} is {getattr(settings, key)}; expected a share between 0 and 1.")
 
 
 def check_name(name: str, where: str) -> None:
@@ -181,20 +182,8 @@ def with_preset(value: dict[str, Any], where: str) -> dict[str, Any]:
     return PRESETS[name] | {key: field for key, field in value.items() if key != "preset"}
 
 
-def check_ranges(recipe: Recipe, where: str) -> None:
-    """Refuse numbers that no stage could work with."""
-    shares = {"split.valid": recipe.split.valid, "split.test": recipe.split.test}
-    shares |= {f"sources.{s.name}.max_quarantine": s.max_quarantine for s in recipe.sources}
-    shares |= {"profile.guard": recipe.profile.guard, "dedup.guard": recipe.dedup.guard}
-    if recipe.passages is not None:
-        shares["passages.guard"] = recipe.passages.guard
-    for t in recipe.train:
-        shares |= {
-            f"train.{t.name}.{key}": getattr(t, key) for key in ("decay", "lr_end", "label_smoothing", "ema_decay")
-        }
-    for key, share in shares.items():
-        if not 0 <= share <= 1:
-            raise RecipeError(f"{where}: {key} is {share}; expected a share between 0 and 1.")
+def check_split(recipe: Recipe, where: str) -> None:
+    """Refuse shares that leave nothing to train on, and grains and splits of what there is not."""
     if recipe.split.valid + recipe.split.test >= 1:
         raise RecipeError(f"{where}: split.valid + split.test leave nothing to train on. Make them smaller.")
     unknown = set(recipe.split.by) - {s.name for s in recipe.sources}
@@ -206,21 +195,10 @@ def check_ranges(recipe: Recipe, where: str) -> None:
             f"{where}: split.given names no source: {sorted(unknown)}. Use the names of [[sources]], or document ids"
             " such as ptb:ptb.test.txt."
         )
-    positive: dict[str, float] = {"tokens.shard_tokens": recipe.tokens.shard_tokens}
-    if recipe.passages is not None:
-        counts = ("min_chars", "min_chars_unspaced", "min_documents")
-        positive |= {f"passages.{key}": getattr(recipe.passages, key) for key in counts}
-    positive |= {"evaluate.context": recipe.evaluate.context, "evaluate.batch": recipe.evaluate.batch}
-    for t in recipe.train:
-        keys = ("context", "batch", "steps", "lr", "clip", "save_every", "valid_every", "valid_rows", "keep", "threads")
-        positive |= {f"train.{t.name}.{key}": getattr(t, key) for key in keys}
-        if t.model.kind != "ngram":
-            positive |= {f"train.{t.name}.model.{key}": getattr(t.model, key) for key in ("layers", "width")}
-        optional = ("micro_batch", "max_tokens", "max_seconds", "patience", "sample_every")
-        positive |= {f"train.{t.name}.{key}": n for key in optional if (n := getattr(t, key)) is not None}
-    for key, number in positive.items():
-        if number <= 0:
-            raise RecipeError(f"{where}: {key} is {number}; expected a number above zero.")
+
+
+def check_models(recipe: Recipe, where: str) -> None:
+    """Refuse a tokenizer, trainings or evaluations that could not run."""
     if recipe.tokenizer.kind in ("bpe", "unigram") and recipe.tokenizer.vocabulary < 257:
         raise RecipeError(
             f"{where}: tokenizer.vocabulary is {recipe.tokenizer.vocabulary};"
@@ -243,26 +221,20 @@ def check_probes(recipe: Recipe, where: str) -> None:
         check_name(name, f"{where}: pairs name")
         if names.count(name) > 1:
             raise RecipeError(f"{where}: two pairs entries are named '{name}'. Rename one.")
-    planted, audit = recipe.canaries, recipe.audit
-    if planted is not None and ("{}" not in planted.text or min(planted.repeats, default=0) < 1):
+    planted = recipe.canaries
+    if planted is not None and ("{}" not in planted.text or not planted.repeats):
         raise RecipeError(
-            f"{where}: canaries: expected {{}} in text and repeats from 1 on, found {planted.text!r} and"
+            f"{where}: canaries: expected {{}} in text and some repeats, found {planted.text!r} and"
             f" {list(planted.repeats)}. Say where the number stands, and how often."
         )
-    least = {"documents": 1, "prefix": 1, "suffix": 1, "samples": 0, "top_k": 1, "candidates": 1}
-    for key, number in least.items() if audit is not None else ():
-        if getattr(audit, key) < number:
-            raise RecipeError(f"{where}: audit.{key} is {getattr(audit, key)}; expected {number} or more.")
 
 
 def check_training(training: TrainSettings, where: str) -> None:
     """Refuse settings of a training that do not go together."""
     model = training.model
     if training.private is not None:
-        check_private(training, training.private, f"{where}.private")
+        check_private(training, f"{where}.private")
     check_marks(training, where)
-    if isinstance(model, NgramSettings) and model.order < 0:
-        raise RecipeError(f"{where}.model.order is {model.order}; expected 0 (uniform), 1 (unigram) or more.")
     if not isinstance(model, TransformerSettings):
         return
     if model.width % (2 * model.heads):
@@ -289,10 +261,8 @@ def check_marks(training: TrainSettings, where: str) -> None:
         raise RecipeError(f"{where}.learn_after: the account of a private training is of whole rows. Take it out.")
 
 
-def check_private(training: TrainSettings, private: PrivacySettings, where: str) -> None:
+def check_private(training: TrainSettings, where: str) -> None:
     """Refuse a private training whose bound would mean nothing."""
-    if private.noise <= 0 or private.clip <= 0 or not 0 < private.delta < 1:
-        raise RecipeError(f"{where}: expected noise and clip above 0 and delta between 0 and 1, found {private}.")
     if isinstance(training.model, NgramSettings):
         raise RecipeError(f"{where}: an n-gram model is counted, without steps to add noise to. Take it out.")
     if training.order == "in_order":
@@ -361,6 +331,11 @@ def nearest(word: Any, known: typing.Iterable[Any]) -> str:
 def plain(hint: Any) -> str:
     """Name a type as a recipe writer would."""
     names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+    args = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Annotated:
+        return f"{names[args[0]]}{'' if args[1].above else ','} {args[1]}"
+    if typing.get_origin(hint) is typing.Literal:
+        return f"one of {list(args)}"
     return names.get(hint, str(hint).replace("lmpipe.settings.", ""))
 
 

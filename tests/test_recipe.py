@@ -1,13 +1,19 @@
 """Recipes are read strictly: every mistake is refused with its place and what to do."""
 
+import dataclasses
+import math
 import re
+import typing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmpipe.errors import InputError, RecipeError
 from lmpipe.recipe import load_recipe, source_files
 from lmpipe.settings import LocalSource, Recipe
+from lmpipe.settings.ranges import Range
 
 GOOD = """
 name = "tiny"
@@ -44,7 +50,7 @@ def test_every_recipe_of_the_project_is_readable() -> None:
         ("[split]\ntset = 0.1", r"split: unknown key 'tset'; did you mean 'test'\?"),
         ("[split]\ntest = 'much'", r"split: test: expected a number, found 'much'"),
         ("seed = true", r"seed: expected a whole number, found True"),
-        ("[split]\ntest = 2", r"split.test is 2.0; expected a share between 0 and 1"),
+        ("[split]\ntest = 2", r"split: test: expected a number, from 0 to 1, found 2 "),
         ("[split]\ntest = 0.6\nvalid = 0.5", r"leave nothing to train on"),
         ("[split]\nby = { other = 'work' }", r"split.by names no source: \['other'\]"),
         ("[split]\ngiven = { 'other:1' = 'test' }", r"split.given names no source: \['other'\]"),
@@ -55,11 +61,18 @@ def test_every_recipe_of_the_project_is_readable() -> None:
         ),
         ("[tokenizer]\nvocabulary = 100", r"256 bytes and the end-of-text token need 257"),
         ("[[train]]\nname = 'a'\nmodel = { kind = 'gru' }", r"train\[0\]: model: kind 'gru' is not one of"),
-        ("[[train]]\nname = 'a'\nmodel = { kind = 'lstm' }\nsteps = 0", r"train.a.steps is 0; expected a number above"),
+        (
+            "[[train]]\nname = 'a'\nmodel = { kind = 'lstm' }\nsteps = 0",
+            r"train\[0\]: steps: expected a whole number, 1 or more, found 0",
+        ),
         (
             "[[train]]\nname = 'a'\nmodel = { kind = 'transformer', width = 100, heads = 6 }",
             r"must be an even multiple of heads",
         ),
+        ("[[train]]\nname = 'a'\nmodel = { kind = 'transformer', heads = 0 }", r"heads: expected a whole number, 1 or"),
+        ("[[train]]\nname = 'a'\nlr = nan\nmodel = { kind = 'lstm' }", r"lr: expected a number, found nan"),
+        ("[[train]]\nname = 'a'\nmodel = { kind = 'lstm', dropout = 1.0 }", r"a number, from 0 and below 1, found 1.0"),
+        ("[profile.rules.en]\nwords = { min = inf }", r"rules.en.words: min: expected a number, found inf"),
         ("[[train]]\nmodel = { kind = 'lstm' }", r"train\[0\]: missing key 'name'"),
         ("[[sources]]\nkind = 'wikpedia'\nname='w'\npaths=[]\nlang='en'", r"did you mean 'wikipedia'"),
         ("[[sources]]\nkind='local'\nname='notes'\npaths=[]\nformat='text'", r"two source entries are named 'notes'"),
@@ -71,6 +84,46 @@ def test_mistake_is_refused_with_place_and_remedy(tmp_path: Path, change: str, w
     text = GOOD + change if change.startswith("[") else change + GOOD  # a plain key stands before the tables
     with pytest.raises(RecipeError, match=words):
         read(tmp_path, text)
+
+
+def number_types(kind: type) -> Iterator[tuple[str, Any]]:
+    """List the types of all numbers in a dataclass of settings and in what it is made of."""
+    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
+        yield from numbers_in(hint, f"{kind.__name__}.{name}")
+
+
+def numbers_in(hint: Any, where: str) -> Iterator[tuple[str, Any]]:
+    if hint in (int, float) or typing.get_origin(hint) is typing.Annotated:
+        yield where, hint
+    elif dataclasses.is_dataclass(hint):
+        yield from number_types(typing.cast(type, hint))
+    else:
+        for part in typing.get_args(hint) if typing.get_origin(hint) is not typing.Literal else ():
+            yield from numbers_in(part, where)
+
+
+def test_every_number_says_what_it_may_be() -> None:
+    anything = {where for where, hint in number_types(Recipe) if hint in (int, float)}
+    seeds = {"Recipe.seed", "TrainSettings.seed", "AuditSettings.seed"}
+    assert anything == seeds | {"Bounds.min", "Bounds.max", "WikipediaSource.namespaces"}
+
+
+@pytest.mark.parametrize(
+    ("range", "inside", "outside", "words"),
+    [
+        (Range(1), (1, 9), (0, -1, math.inf, math.nan), "1 or more"),
+        (Range(0, above=True), (1e-9,), (0, -1, math.inf), "above 0"),
+        (Range(0, 1), (0, 1), (-0.1, 1.1, math.nan), "from 0 to 1"),
+        (Range(0, 1, below=True), (0, 0.9), (1,), "from 0 and below 1"),
+        (Range(0, 1, above=True, below=True), (0.5,), (0, 1), "above 0 and below 1"),
+    ],
+)
+def test_range_holds_its_numbers_and_says_so(
+    range: Range, inside: tuple[float, ...], outside: tuple[float, ...], words: str
+) -> None:
+    assert all(number in range for number in inside)
+    assert not any(number in range for number in outside)
+    assert str(range) == words
 
 
 def test_missing_recipe_is_named(tmp_path: Path) -> None:
@@ -119,10 +172,11 @@ def test_an_ngram_model_cannot_leave_prompts_out(tmp_path: Path) -> None:
     ("table", "words"),
     [
         ('[canaries]\ntext = "no number"', "expected {} in text"),
-        ("[canaries]\nrepeats = [0, 1]", "repeats from 1 on"),
-        ("[audit]\nsuffix = 0", "audit.suffix is 0"),
+        ("[canaries]\nrepeats = [0, 1]", "repeats[0]: expected a whole number, 1 or more, found 0"),
+        ("[canaries]\nrepeats = []", "and some repeats"),
+        ("[audit]\nsuffix = 0", "audit: suffix: expected a whole number, 1 or more, found 0"),
         ('[[pairs]]\nname = "a"\npaths = ["x"]\nformat = "jsonl"\n' * 2, "two pairs entries are named 'a'"),
-        ("private = { noise = 0.0 }", "noise and clip above 0"),
+        ("private = { noise = 0.0 }", "noise: expected a number above 0, found 0.0"),
         ('order = "in_order"\nprivate = { noise = 1.0 }', "carried state"),
         ('learn_until = "\\nUser:"', "learn_after comes first"),
         ('learn_after = ""', "learn_after comes first"),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lmpipe.settings.ranges import Count, Natural, Share
+
 PiiKind = Literal["email", "phone", "ip", "card", "iban", "ssn", "cn_id", "cn_mobile", "api_key"]
 
 
@@ -44,9 +46,9 @@ class ProfileSettings:
     """A file of lmpipe/curate/profiles, without .toml; or a .toml file, relative to the recipe."""
     rules: dict[str, dict[str, Bounds]] = field(default_factory=dict)
     """Language (or any) to signal to bounds; overrides the profile's own."""
-    guard: float = 0.5
+    guard: Share = 0.5
     """Share of a source's or a language's documents that may be dropped before the run stops."""
-    guard_documents: int = 100
+    guard_documents: Natural = 100
     """A language of a source with fewer documents is not guarded: three misread pages say nothing."""
 
 
@@ -56,18 +58,18 @@ class DedupSettings:
 
     near: bool = True
     """Look for near duplicates too."""
-    shingle: int = 5
+    shingle: Count = 5
     """Words per shingle; characters where a text has fewer than ten times as many words."""
-    shingle_chinese: int = 3
+    shingle_chinese: Count = 3
     """The same for Chinese, whose words are shorter: two editions of one novel agree in 191 of 204 chapters by 3,
     in 158 by 5."""
-    bands: int = 14
+    bands: Count = 14
     """Bands of the signature; 14 x 8 is FineWeb's choice and finds 92 % of pairs at 0.8."""
-    rows: int = 8
+    rows: Count = 8
     """MinHash values per band."""
-    similarity: float = 0.8
+    similarity: Share = 0.8
     """Jaccard similarity of the shingle sets from which two documents are near duplicates."""
-    guard: float = 0.5
+    guard: Share = 0.5
     """Share of a source's documents that may be duplicates before the run stops."""
     against: tuple[str, ...] = ()
     """Recipes whose survivors in DATA stand already: a document like one of theirs is a duplicate of it."""
@@ -79,18 +81,18 @@ class PassageSettings:
 
     unit: Literal["line", "paragraph"] = "line"
     """What is compared; paragraphs are parted by empty lines."""
-    min_chars: int = 100
+    min_chars: Count = 100
     """Characters of a passage that may be cut: verses, headings and "Yes." are shorter, and so are the lines of
     hard-wrapped text."""
-    min_chars_unspaced: int = 40
+    min_chars_unspaced: Count = 40
     """The same where blanks part no words (Chinese, Japanese, Thai): a character says more there."""
-    min_documents: int = 2
+    min_documents: Count = 2
     """Documents in which it has to stand."""
     keep_first: bool = True
     """Keep the copy of the first document (longest, newest, smallest id); else nobody keeps one."""
-    min_chars_left: int = 1
+    min_chars_left: Natural = 1
     """Characters that have to be left of a document; it is dropped otherwise, unless it keeps a copy for others."""
-    guard: float = 0.5
+    guard: Share = 0.5
     """Share of a source's bytes that may be cut before the run stops."""
 
 
@@ -98,9 +100,9 @@ class PassageSettings:
 class SplitSettings:
     """Held-out documents by hash, never by position."""
 
-    valid: float = 0.05
+    valid: Share = 0.05
     """Share of works for validation during training."""
-    test: float = 0.05
+    test: Share = 0.05
     """Share of works for evaluation."""
     by: dict[str, Literal["work", "document"]] = field(default_factory=dict)
     """Source name to grain; work (all chapters of a book together) unless said otherwise."""
@@ -142,24 +144,24 @@ class DecontaminateSettings:
     """Compare with the recipe's own valid and test documents too."""
     remove: bool = True
     """Remove what is contaminated from training, or only write down the overlaps."""
-    words: int = 13
+    words: Count = 13
     """Words of a run that two texts must share (GPT-3, appendix C)."""
-    characters: int = 18
+    characters: Count = 18
     """The same in scripts without blanks: 1.4 Han characters stand for a word (3,960 sentences of WMT18, 1.41;
     20,294 of Tatoeba, 1.35)."""
-    shortest_words: int = 8
+    shortest_words: Count = 8
     """A record shorter than a run is compared as a whole; one shorter than this says nothing and is only counted."""
-    shortest_characters: int = 11
+    shortest_characters: Count = 11
     """The same in scripts without blanks."""
-    common: int = 10
+    common: Count = 10
     """A run that stands in more training documents than this is a phrase, a licence, a template, and counts for
     nothing (GPT-3)."""
-    least_runs: int = 1
+    least_runs: Count = 1
     """Distinct runs of one record from which a document is contaminated; GPT-3 takes a single one."""
-    least_share: float = 0.0
+    least_share: Share = 0.0
     """Share of the record's words that the runs must cover too, 0 to 1."""
-    certain: float = 0.8
+    certain: Share = 0.8
     """From this share of a record of at least two runs' length a document is contaminated however common the runs
     are: one question of MMLU stood in 311 documents of a crawl (marin #5519)."""
-    guard: float = 0.2
+    guard: Share = 0.2
     """Share of a source's training documents that may be contaminated before the run stops."""

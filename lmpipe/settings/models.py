@@ -3,33 +3,35 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lmpipe.settings.ranges import Count, DropShare, Natural, NonNegative, Positive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LstmSettings:
     """An LSTM language model, from Zaremba et al. (2014) to the AWD-LSTM (Merity et al. 2018, arXiv 1708.02182)."""
 
     kind: Literal["lstm"]
-    layers: int = 2
+    layers: Count = 2
     """Stacked LSTM layers."""
-    width: int = 256
+    width: Count = 256
     """Hidden width; where weights are tied, the last layer has the embedding's instead."""
-    embedding: int | None = None
+    embedding: Count | None = None
     """Width of the embedding; None for `width`."""
-    dropout: float = 0.1
+    dropout: DropShare = 0.1
     """Between layers, on embedded inputs and before the output (Zaremba et al. 2014, section 3.1)."""
-    dropout_input: float | None = None
+    dropout_input: DropShare | None = None
     """On embedded inputs; None for `dropout`."""
-    dropout_output: float | None = None
+    dropout_output: DropShare | None = None
     """Before the output matrix; None for `dropout`."""
-    dropout_embedding: float = 0.0
+    dropout_embedding: DropShare = 0.0
     """Share of words whose embedding is left out of a step as a whole (Gal and Ghahramani 2016, section 4)."""
-    weight_drop: float = 0.0
+    weight_drop: DropShare = 0.0
     """Share of recurrent weights left out of a step (DropConnect: Merity et al. 2018, section 2)."""
     locked: bool = False
     """One dropout mask for all positions of a row (variational dropout: Gal and Ghahramani 2016)."""
-    activation_penalty: float = 0.0
+    activation_penalty: NonNegative = 0.0
     """Times the mean square of the dropped-out outputs, added to the loss (AR, Merity et al. 2018, section 4.5)."""
-    slowness_penalty: float = 0.0
+    slowness_penalty: NonNegative = 0.0
     """Times the mean square of the change of outputs from one position to the next (TAR, the same section)."""
     tied: bool = True
     """Share the embedding with the output projection (Press and Wolf 2017)."""
@@ -40,11 +42,11 @@ class TransformerSettings:
     """A decoder-only Transformer; the defaults are the parts that the speed-run records kept."""
 
     kind: Literal["transformer"]
-    layers: int = 4
+    layers: Count = 4
     """Blocks."""
-    width: int = 192
+    width: Count = 192
     """Model width."""
-    heads: int = 6
+    heads: Count = 6
     """Attention heads; width / heads is even, for rotary embedding."""
     mlp: Literal["relu2", "swiglu", "gelu"] = "relu2"
     """Perceptron of a block: ReLU^2 (So et al. 2021), SwiGLU (Shazeer 2020) or GPT-2's GELU by tanh."""
@@ -52,11 +54,11 @@ class TransformerSettings:
     """RMSNorm without gain (Zhang and Sennrich 2019), or LayerNorm with gain and bias as GPT-2 has it."""
     embedding_norm: bool = True
     """Normalise the embedded inputs too (nanochat)."""
-    positions: int | None = None
+    positions: Count | None = None
     """Learned positions, as many as the longest context (GPT-2); None for rotary ones (Su et al. 2021)."""
     qk_norm: bool = True
     """Normalise queries and keys (Henry et al. 2020)."""
-    logit_cap: float | None = 15.0
+    logit_cap: Positive | None = 15.0
     """Bends logits smoothly into (-cap, cap) (modded-nanogpt: 30 -> 15 saved 7 % of the steps, n = 80)."""
     value_embeddings: bool = False
     """Add an embedding of its own to the values of every other block (modded-nanogpt: 4.66 -> 4.41 min, n = 40);
@@ -65,7 +67,7 @@ class TransformerSettings:
     """Biases in all linear maps of a block, as GPT-2 has them."""
     zero_init: bool = True
     """Output projections of branches, and an untied head, start at zero (muP's reason: nanochat, modded-nanogpt)."""
-    dropout: float = 0.0
+    dropout: DropShare = 0.0
     """On the embedded input and on residual branches; useful when a corpus is seen several times."""
     tied: bool = True
     """Share the embedding with the output projection."""
@@ -81,7 +83,7 @@ class NgramSettings:
     """
 
     kind: Literal["ngram"]
-    order: int = 5
+    order: Natural = 5
     """Longest n-gram: 5 is usual for words; 1 looks at no context, 0 gives every token the same probability."""
 
 

@@ -1,7 +1,9 @@
 """Settings of what a trained model is probed for: minimal pairs, and training text that it gives away."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from lmpipe.settings.ranges import Count, Natural, Positive, Range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,19 +22,19 @@ class PairSet:
 class AuditSettings:
     """How much of its training documents a model says by heart (Carlini et al. 2023, "Quantifying memorization")."""
 
-    documents: int = 500
+    documents: Count = 500
     """Training documents with a passage of prefix and suffix, drawn by hash; one passage of each."""
-    prefix: int = 50
+    prefix: Count = 50
     """Tokens that are given."""
-    suffix: int = 50
+    suffix: Count = 50
     """Tokens that the model has to go on with to have the passage by heart (Carlini et al. 2023, section 3)."""
-    samples: int = 4
+    samples: Natural = 4
     """Sampled continuations beside the greedy one; 0 for none."""
-    temperature: float = 1.0
+    temperature: Positive = 1.0
     """Of the samples; what is drawn is reported beside the greedy one, never mixed with it."""
-    top_k: int = 40
+    top_k: Count = 40
     """Tokens that a sample is drawn from, the likeliest ones (Carlini et al. 2021, section 4.1)."""
-    candidates: int = 4096
+    candidates: Count = 4096
     """Numbers that were never planted, among which each canary is ranked: 12 bits of exposure at most."""
     seed: int = 1
     """Of passages, samples and candidates."""
@@ -47,11 +49,11 @@ class CanarySettings:
     They are training documents of the source `canary`: in the token counts, the shards' index and the lineage.
     """
 
-    number: int = 10
+    number: Count = 10
     """Canaries for each number of repeats."""
-    repeats: tuple[int, ...] = (1, 8, 64)
+    repeats: tuple[Count, ...] = (1, 8, 64)
     """How often a canary stands in the training split, each time as a document of its own."""
-    digits: int = 9
+    digits: Count = 9
     """Random digits of each (Carlini et al. 2019, section 4, have nine)."""
     text: str = "The random number is {}."
     """What a canary says; {} is its number."""
@@ -65,9 +67,9 @@ class PrivacySettings:
     A document of several rows is protected less (by group privacy), and train losses in metrics.jsonl are not at all.
     """
 
-    noise: float
+    noise: Positive
     """Standard deviation of the noise in units of `clip`, above 0; epsilon falls as it grows."""
-    clip: float = 1.0
+    clip: Positive = 1.0
     """Largest norm of one row's gradient of the mean loss per token."""
-    delta: float = 1e-6
+    delta: Annotated[float, Range(0, 1, above=True, below=True)] = 1e-6
     """Chance that the bound does not hold; well below one over the number of rows."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lmpipe.settings.ranges import Count, Natural, Positive, Share
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
@@ -10,11 +12,11 @@ class HttpSettings:
 
     contact: str
     """E-mail or URL for the User-Agent: Wikimedia and others block clients that nobody can be asked about."""
-    requests_per_second: float = 1.0
+    requests_per_second: Positive = 1.0
     """Per host; a server's Crawl-delay and Retry-After are honoured beyond it."""
-    timeout: float = 60.0
+    timeout: Positive = 60.0
     """Seconds without a byte after which a connection is given up."""
-    retries: int = 5
+    retries: Natural = 5
     """Further attempts after a cut connection, 429 or 5xx, with growing pauses; in a poll of feeds at most one."""
     private: bool = False
     """Whether loopback, link-local and private addresses may be asked: a mirror in one's own network."""
@@ -47,7 +49,7 @@ class CommonCrawlNews:
     """YYYY-MM each."""
     path_list: str | None = None
     """A file or URL of WARC paths, one a line, .gz or not, instead of months."""
-    first: int | None = None
+    first: Count | None = None
     """Take only so many files, in the list's order; a month has some 400 of 1 GB."""
     site: str = "https://data.commoncrawl.org"
     """Root below which the paths lie."""
@@ -82,7 +84,7 @@ class Gutenberg:
     """Two-letter codes as in the catalogue; empty for all."""
     authors: tuple[str, ...] = ()
     """Parts of authors' names, any of which must occur, in any case; empty for all."""
-    first: int | None = None
+    first: Count | None = None
     """Take only so many books, in the order of their numbers."""
     http: HttpSettings
     """Behaviour towards the mirror."""
@@ -111,7 +113,7 @@ class WikipediaSource:
     """Keep redirects too, as rows of (id, title, target) beside the documents; they are counted either way."""
     variant: Literal["zh-hans", "zh-hant"] = "zh-hans"
     """Which side of Chinese -{ }- markup readers see."""
-    max_quarantine: float = 0.05
+    max_quarantine: Share = 0.05
     """Share of records that may be quarantined before the stage fails."""
 
 
@@ -132,7 +134,7 @@ class NewsSource:
     """Kept with every document."""
     html: Literal["trafilatura", "resiliparse"] = "trafilatura"
     """Which library cuts the main text out of a page."""
-    max_quarantine: float = 0.05
+    max_quarantine: Share = 0.05
     """Share of records that may be quarantined before the stage fails."""
 
 
@@ -155,7 +157,7 @@ class NovelsSource:
     """Python codec of the files, or None for BOM, then UTF-8, then detection."""
     markers: Literal["required", "optional"] = "required"
     """Whether a book without Gutenberg markers is quarantined or taken whole."""
-    max_quarantine: float = 0.05
+    max_quarantine: Share = 0.05
     """Share of books that may be quarantined before the stage fails."""
 
 
@@ -183,7 +185,7 @@ class LocalSource:
     by which evaluations are told apart."""
     domain: Literal["folder"] | None = None
     """text: the folder that a file lies in is its domain, such as the topics of BBC news."""
-    max_quarantine: float = 0.05
+    max_quarantine: Share = 0.05
     """Share of records that may be quarantined before the stage fails."""
 
 
@@ -200,7 +202,7 @@ class ParallelSource:
     format: Literal["lines", "tsv", "csv"]
     langs: tuple[str, ...]
     """Two languages, such as ["en", "de"]: from which and into which."""
-    columns: tuple[int, ...] = (0, 1)
+    columns: tuple[Natural, ...] = (0, 1)
     """tsv, csv: columns of the two sides, from 0."""
     header: bool = False
     """tsv, csv: the first row names the columns."""
@@ -210,16 +212,16 @@ class ParallelSource:
     """Kept with every document."""
     encoding: str | None = None
     """Python codec of the files, or None for BOM, then UTF-8, then detection."""
-    max_bytes: int = 1000
+    max_bytes: Count = 1000
     """UTF-8 bytes of a side at most: longer ones are paragraphs, or two lines that slipped together."""
-    max_ratio: float = 3.0
+    max_ratio: Positive = 3.0
     """Bytes of the longer side to the shorter's, 20 added to both so that greetings pass; bytes, because a Chinese
     character is three of them and stands for as many English letters."""
     check_language: bool = True
     """Skip a pair of which a side of MIN_LETTERS or more is surely in another language."""
     copies: bool = False
     """Keep pairs whose sides are the same but for case: names and numbers, often lines that nobody translated."""
-    max_quarantine: float = 0.05
+    max_quarantine: Share = 0.05
     """Share of records that may be quarantined before the stage fails."""
 
 

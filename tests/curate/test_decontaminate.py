@@ -327,8 +327,8 @@ format = "lines"
         ({"name": "test"}, "a set named 'test' is there already"),
         ({"keys": 'without = "("'}, "set quiz: without is no regular expression"),
         ({"keys": "text = []"}, "paths and text must name something"),
-        ({"settings": "words = 0"}, "decontaminate.words is 0; expected at least 1"),
-        ({"settings": "least_share = 3"}, "least_share is 3.0; expected a share"),
+        ({"settings": "words = 0"}, "decontaminate: words: expected a whole number, 1 or more, found 0"),
+        ({"settings": "least_share = 3"}, "least_share: expected a number, from 0 to 1, found 3"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(tmp_path: Path, changes: dict[str, str], words: str) -> None:
