@@ -2,17 +2,17 @@
 
 The parts, in order: set (the documents and the hash of who they are), text (which form was scored; targets: what stands
 behind learn_after), count (how words and bytes were counted: of the original text, or of the targets), unit (what one
-token is), vocab (open or closed, kind, size and hash of the tokenizer), win and stride (tokens), reset (where the state
-starts anew: at each window, or at each document), first (what the first token is conditioned on), end (whether the
-closing token is scored), dyn (adaptation at test time), dtype (of log-softmax; sums are float64), v.
+token is), vocab (open, lossy or closed, kind, size and hash of the tokenizer), win and stride (tokens), reset (where
+the state starts anew: at each window, or at each document), first (what the first token is conditioned on), end
+(whether the closing token is scored), dyn (adaptation at test time), dtype (of log-softmax; sums are float64), v.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -26,14 +26,28 @@ UNITS = {"bpe": "token", "unigram": "token", "wordpiece": "token", "char": "char
 """What a token of each kind of tokenizer is; a word tokenizer closes each line with a token of its own."""
 
 
+KEEPING = {"NFC", "NFD", "Prepend", "ByteLevel"}
+"""Normalizers of a tokenizer.json that lose nothing of a cleaned text."""
+
+BLANK = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+"""One more: what Metaspace does."""
+
+DROPPING = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit", "CharDelimiterSplit"}
+"""Pre-tokenizers that drop what they split at."""
+
+Openness = Literal["open", "lossy", "closed"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
     """What a run's tokenizer is, as far as its numbers are concerned."""
 
     kind: str
     """bpe, unigram, wordpiece, char or word."""
-    closed: bool
-    """It replaces what it does not hold by one unknown token, so its score is no probability of the text."""
+    openness: Openness
+    """open: its tokens tell the text. closed: it replaces what it does not hold by one unknown token. lossy: it folds
+    or drops characters (full width, case, blanks) before it looks. The scores of the last two are no probabilities of
+    the text."""
     unknown: int | None
     """Id of that token."""
 
@@ -77,11 +91,10 @@ def signature(run: Run, scored: Scored, windows: Windows) -> str:
 
 
 def vocabulary_part(run: Run) -> str:
-    """Name a run's vocabulary: open or closed, kind, size and hash of the tokenizer."""
+    """Name a run's vocabulary: open, lossy or closed, kind, size and hash of the tokenizer."""
     tokenizer = next(file for file in run.files if file.role == TOKENIZER)
     vocabulary = read_vocabulary(run.paths(TOKENIZER)[0])
-    openness = "closed" if vocabulary.closed else "open"
-    return f"vocab:{openness}-{vocabulary.kind}{run.vocabulary}@{tokenizer.sha256[:8]}"
+    return f"vocab:{vocabulary.openness}-{vocabulary.kind}{run.vocabulary}@{tokenizer.sha256[:8]}"
 
 
 def dtype_part(run: Run) -> str:
@@ -97,7 +110,9 @@ def read_vocabulary(path: Path) -> Vocabulary:
     if kind == "word" and (body.get("pre_tokenizer") or {}).get("type") == "Split":
         kind = "char"
     unknown = unknown_id(model)
-    return Vocabulary(kind=kind, closed=unknown is not None and not bytes_covered(body), unknown=unknown)
+    closed = unknown is not None and not bytes_covered(body)
+    openness: Openness = "closed" if closed else "lossy" if loses_text(body) else "open"
+    return Vocabulary(kind=kind, openness=openness, unknown=unknown)
 
 
 def unknown_id(model: dict[str, Any]) -> int | None:
@@ -110,9 +125,35 @@ def unknown_id(model: dict[str, Any]) -> int | None:
 
 def bytes_covered(body: dict[str, Any]) -> bool:
     """Say whether a tokenizer works on bytes, so that nothing is unknown to it."""
-    steps = body.get("pre_tokenizer") or {}
-    kinds = {step["type"] for step in (steps, *steps.get("pretokenizers", ())) if "type" in step}
-    return "ByteLevel" in kinds or bool(body["model"].get("byte_fallback"))
+    steps = *steps_of(body, "normalizer", "normalizers"), *steps_of(body, "pre_tokenizer", "pretokenizers")
+    return any(step["type"] == "ByteLevel" for step in steps) or bool(body["model"].get("byte_fallback"))
+
+
+def loses_text(body: dict[str, Any]) -> bool:
+    """Say whether a tokenizer makes the same of different texts before it looks for tokens.
+
+    Cleaned text is in NFC, so that NFC and NFD lose nothing; nor does the sign of SentencePiece for a blank.
+    """
+    normalizers = steps_of(body, "normalizer", "normalizers")
+    splitters = steps_of(body, "pre_tokenizer", "pretokenizers")
+    folded = any(step["type"] not in KEEPING and step | BLANK != step for step in normalizers)
+    return folded or any(drops(step) for step in splitters)
+
+
+def drops(step: dict[str, Any]) -> bool:
+    """Say whether a pre-tokenizer drops what it splits at; inverted, it is taken to find all that there is."""
+    return step["type"] in DROPPING or (step.get("behavior") == "Removed" and not step.get("invert"))
+
+
+def steps_of(body: dict[str, Any], part: str, parts: str) -> Iterator[dict[str, Any]]:
+    """List the steps of a part of a tokenizer.json, those of a Sequence one by one."""
+    first = body.get(part)
+    waiting = [first] if first is not None else []
+    while waiting:
+        step = waiting.pop()
+        waiting += step.get(parts, ())
+        if step["type"] != "Sequence":
+            yield step
 
 
 def name_set(name: str, batches: Iterable[pa.RecordBatch]) -> str:

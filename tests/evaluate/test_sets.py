@@ -15,6 +15,7 @@ import torch
 from evaluate.test_perplexity import SETTINGS, rows_of
 from results_corpus import evaluation
 from sources.download.server import serve
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import nn
 from train.token_dataset import LSTM, make_documents, small_settings, tokens_dataset
 
@@ -237,8 +238,31 @@ def test_word_perplexity_of_the_harness_becomes_its_byte_perplexity_and_bits(tmp
 
 def test_kind_of_a_vocabulary_is_read_from_its_tokenizer(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
-    for kind, closed in (("bpe", False), ("char", True), ("word", True)):
+    for kind, openness in (("bpe", "open"), ("unigram", "open"), ("char", "closed"), ("word", "closed")):
         text = learn_tokenizer([["a b"]], TokenizerSettings(kind=kind, vocabulary=300))  # type: ignore[arg-type]
         path.write_text(text, encoding="utf-8")
         vocabulary = read_vocabulary(path)
-        assert (vocabulary.kind, vocabulary.closed) == (kind, closed)
+        assert (vocabulary.kind, vocabulary.openness) == (kind, openness)
+
+
+@pytest.mark.parametrize(
+    ("part", "step", "openness"),
+    [
+        ("normalizer", normalizers.NFKC(), "lossy"),
+        ("normalizer", normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]), "lossy"),
+        ("normalizer", normalizers.Replace("a", "▁"), "lossy"),
+        ("normalizer", normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), "open"),
+        ("normalizer", normalizers.NFC(), "open"),
+        ("pre_tokenizer", pre_tokenizers.Whitespace(), "lossy"),
+        ("pre_tokenizer", pre_tokenizers.Split(" ", "removed"), "lossy"),
+        ("pre_tokenizer", pre_tokenizers.Split(Regex(r"\s+|\S+"), "removed", invert=True), "open"),
+        ("pre_tokenizer", pre_tokenizers.Sequence([pre_tokenizers.Split(" ", "isolated")]), "open"),
+    ],
+)
+def test_tokenizer_that_makes_the_same_of_two_texts_is_lossy(
+    tmp_path: Path, part: str, step: object, openness: str
+) -> None:
+    tokenizer = Tokenizer(models.BPE({"a": 0}, []))
+    setattr(tokenizer, part, step)
+    (tmp_path / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+    assert read_vocabulary(tmp_path / "tokenizer.json").openness == openness
