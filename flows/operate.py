@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 
 from flows import processes
-from flows.server import QUIET, answers, free_port, wait_until_healthy
+from flows.server import QUIET, answers, free_port, server_command, wait_until_healthy
 from lmpipe.errors import LmpipeError
 from lmpipe.storage import locked, replacing, storage_errors
 
@@ -89,8 +89,7 @@ def start_server(home: Path, settings: ServerSettings, tell: Callable[[str], Non
         with replacing(address) as temporary:
             temporary.write_text(f"http://{reachable(settings.host)}:{port}/api")
         environment = part_environment(home) | database_environment(home / "postgresql", settings.database)
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", settings.host, "--port", str(port)]
-        pid = processes.start(file, command, environment, home / "server.log")
+        pid = processes.start(file, server_command(settings.host, port), environment, home / "server.log")
         tell(f"server    starting on {settings.host}:{port} (process {pid})")
     environment = part_environment(home)
     wait_until_healthy(lambda: processes.find(file) is not None, environment["PREFECT_API_URL"], home)

@@ -38,7 +38,7 @@ def start_server(home: Path, *, keep: bool = False) -> str:
     port = preferred_port()
     environment = os.environ | QUIET | {"PREFECT_HOME": str(home.resolve())}
     environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = server_command("127.0.0.1", port)
     with (home / "server.log").open("ab") as log:
         bound = command if keep else dying_with_us(command)
         server = subprocess.Popen(bound, env=environment, stdout=log, stderr=log, start_new_session=keep)
@@ -51,6 +51,12 @@ def start_server(home: Path, *, keep: bool = False) -> str:
         server.kill()
         raise
     return url
+
+
+def server_command(host: str, port: int) -> list[str]:
+    """Compose the command line of a server."""
+    program = [sys.executable, "-m", "flows.patched_prefect"]
+    return [*program, "server", "start", "--host", host, "--port", str(port)]
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:

@@ -162,6 +162,7 @@ def open_up(operation: Operation) -> str:
     deployment = operation.deployment(DEPLOYMENT)
     first = operation.start(DEPLOYMENT, kinds=None)
     wait(lambda: operation.state(first) == "COMPLETED")
+    wait((operation.data / "warehouse/results.duckdb").exists)  # recorded by a hook, after the state is known
     operation.api("PATCH", f"/deployments/{deployment}", concurrency_limit=None)
     operation.api("PATCH", "/work_pools/cpu", concurrency_limit=AT_ONCE)
     return deployment

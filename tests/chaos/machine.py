@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from flows.processes import tell
-from flows.server import QUIET, free_port, wait_until_healthy
+from flows.server import QUIET, free_port, server_command, wait_until_healthy
 from lmpipe.workers import dying_with_us
 from tests.conftest import ROOT
 
@@ -116,7 +116,7 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        arguments = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments = server_command("127.0.0.1", self.port)[1:]
         self.command = begin(arguments, {"PREFECT_HOME": str(self.home)}, self.home / "server.log")
         wait_until_healthy(lambda: self.command.alive, self.url, self.home)
 

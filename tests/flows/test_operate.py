@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
@@ -75,6 +76,19 @@ def scheduled(operation: Operation) -> set[str]:
     names = {found["id"]: found["name"] for found in operation.api("POST", "/deployments/filter", limit=50)}
     runs = operation.api("POST", "/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}}, limit=200)
     return {names[run["deployment_id"]] for run in runs if run["auto_scheduled"]}
+
+
+def test_a_backlog_of_overdue_runs_locks_nobody_out(operation: Operation) -> None:
+    """Prefect marks them as late, all at once, and by itself finds its SQLite locked hundreds of times."""
+    path = f"/deployments/{operation.deployment('ingest/wikipedia-monthly')}/create_flow_run"
+    due = {"type": "SCHEDULED", "state_details": {"scheduled_time": datetime.now(UTC).isoformat()}}
+    operation.api("PATCH", "/work_pools/cpu", concurrency_limit=0)
+    runs = [operation.api("POST", path, parameters={}, state=due)["id"] for _ in range(40)]
+    wait(lambda: all(operation.api("GET", f"/flow_runs/{run}")["state"]["name"] == "Late" for run in runs))
+    for run in runs:
+        operation.api("DELETE", f"/flow_runs/{run}")
+    operation.api("PATCH", "/work_pools/cpu", concurrency_limit=None)
+    assert "database is locked" not in (operation.home / "server.log").read_text(errors="replace")
 
 
 def test_up_again_leaves_what_is_up_and_starts_what_was_killed(operation: Operation) -> None:
