@@ -31,4 +31,4 @@ Positive = Annotated[float, Range(0, above=True)]
 NonNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 DropShare = Annotated[float, Range(0, 1, below=True)]
-"""Of what a dropout leaves out: what is left is divided by the rest."""
+"""What a dropout leaves out; not all, for what stays is divided by the share that stays."""
