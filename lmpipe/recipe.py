@@ -232,6 +232,8 @@ def check_probes(recipe: Recipe, where: str) -> None:
 def check_training(training: TrainSettings, where: str) -> None:
     """Refuse settings of a training that do not go together."""
     model = training.model
+    if training.steps == 0:
+        raise RecipeError(f"{where}.steps is 0; expected 1 or more. Set it.")
     if training.private is not None:
         check_private(training, f"{where}.private")
     check_marks(training, where)

@@ -63,7 +63,7 @@ def test_every_recipe_of_the_project_is_readable() -> None:
         ("[[train]]\nname = 'a'\nmodel = { kind = 'gru' }", r"train\[0\]: model: kind 'gru' is not one of"),
         (
             "[[train]]\nname = 'a'\nmodel = { kind = 'lstm' }\nsteps = 0",
-            r"train\[0\]: steps: expected a whole number, 1 or more, found 0",
+            r"train.a.steps is 0; expected 1 or more",
         ),
         (
             "[[train]]\nname = 'a'\nmodel = { kind = 'transformer', width = 100, heads = 6 }",

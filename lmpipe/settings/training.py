@@ -61,8 +61,8 @@ class TrainSettings:
     """Rows per step, over all processes."""
     micro_batch: Count | None = None
     """Rows that a process takes through the model at once, gradients adding up; None for as many as memory holds."""
-    steps: Count = 300
-    """Optimizer steps."""
+    steps: Natural = 300
+    """Optimizer steps; a recipe has one or more, an imported model 0."""
     max_tokens: Count | None = None
     """Stop after so many tokens; the schedules still count `steps`."""
     max_seconds: Positive | None = None
