@@ -92,8 +92,8 @@ def convert(hint: Any, value: Any, where: str) -> Any:
         return from_dict(typing.cast(type, hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    finite = hint is not float or (isinstance(value, float) and math.isfinite(value))
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool) or not finite:
+    wrong = not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)
+    if wrong or (hint is float and not math.isfinite(value)):
         raise RecipeError(f"{where}: expected {plain(hint)}, found {describe(value)}.")
     return value
 

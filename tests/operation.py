@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ class Operation:
     def start(self, deployment: str, **parameters: str | None) -> str:
         found = self.deployment(deployment)
         return str(self.api("POST", f"/deployments/{found}/create_flow_run", parameters=parameters)["id"])
+
+    def schedule(self, deployment: str, runs: int, **parameters: str | None) -> list[str]:
+        """Ask for runs that are due now; return their ids."""
+        due = {"type": "SCHEDULED", "state_details": {"scheduled_time": datetime.now(UTC).isoformat()}}
+        path = f"/deployments/{self.deployment(deployment)}/create_flow_run"
+        return [str(self.api("POST", path, parameters=parameters, state=due)["id"]) for _ in range(runs)]
 
     def state(self, run: str) -> str:
         return str(self.api("GET", f"/flow_runs/{run}")["state"]["type"])

@@ -197,6 +197,10 @@ def test_of_several_evaluations_only_the_comparable_pairs_are_shown(tmp_path):
             {"protocol": PROTOCOL.replace("vocab:open-bpe512", "vocab:closed-word512")},
             "the protocols differ: vocab:open against vocab:closed-word512",
         ),
+        (
+            {"protocol": PROTOCOL.replace("vocab:open-bpe512", "vocab:lossy-bpe512")},
+            "the protocols differ: vocab:open against vocab:lossy-bpe512",
+        ),
         ({"scores": SCORES[:2]}, "they scored different documents"),
         ({"set_name": "valid"}, "the sets are test and valid"),
     ],

@@ -125,7 +125,7 @@ def unknown_id(model: dict[str, Any]) -> int | None:
 
 def bytes_covered(body: dict[str, Any]) -> bool:
     """Say whether a tokenizer works on bytes, so that nothing is unknown to it."""
-    steps = *steps_of(body, "normalizer", "normalizers"), *steps_of(body, "pre_tokenizer", "pretokenizers")
+    steps = *steps_of(body.get("normalizer")), *steps_of(body.get("pre_tokenizer"))
     return any(step["type"] == "ByteLevel" for step in steps) or bool(body["model"].get("byte_fallback"))
 
 
@@ -134,10 +134,12 @@ def loses_text(body: dict[str, Any]) -> bool:
 
     Cleaned text is in NFC, so that NFC and NFD lose nothing; nor does the sign of SentencePiece for a blank.
     """
-    normalizers = steps_of(body, "normalizer", "normalizers")
-    splitters = steps_of(body, "pre_tokenizer", "pretokenizers")
-    folded = any(step["type"] not in KEEPING and step | BLANK != step for step in normalizers)
-    return folded or any(drops(step) for step in splitters)
+    return any(map(folds, steps_of(body.get("normalizer")))) or any(map(drops, steps_of(body.get("pre_tokenizer"))))
+
+
+def folds(step: dict[str, Any]) -> bool:
+    """Say whether a normalizer makes the same of different characters."""
+    return step["type"] not in KEEPING and step | BLANK != step
 
 
 def drops(step: dict[str, Any]) -> bool:
@@ -145,15 +147,15 @@ def drops(step: dict[str, Any]) -> bool:
     return step["type"] in DROPPING or (step.get("behavior") == "Removed" and not step.get("invert"))
 
 
-def steps_of(body: dict[str, Any], part: str, parts: str) -> Iterator[dict[str, Any]]:
-    """List the steps of a part of a tokenizer.json, those of a Sequence one by one."""
-    first = body.get(part)
-    waiting = [first] if first is not None else []
-    while waiting:
-        step = waiting.pop()
-        waiting += step.get(parts, ())
-        if step["type"] != "Sequence":
-            yield step
+def steps_of(part: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """List the steps of a normalizer or pre-tokenizer of a tokenizer.json, those of a Sequence one by one."""
+    if part is None:
+        return
+    if part["type"] == "Sequence":
+        for step in part["normalizers"] if "normalizers" in part else part["pretokenizers"]:
+            yield from steps_of(step)
+    else:
+        yield part
 
 
 def name_set(name: str, batches: Iterable[pa.RecordBatch]) -> str:

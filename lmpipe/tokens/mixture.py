@@ -13,15 +13,15 @@ def mixture(settings: TokensSettings, tokens: Mapping[str, int], where: str) -> 
     """Give the epochs of every source that has training tokens; `tokens` counts those.
 
     Weights keep the size of the whole: with shares s of T tokens, a source of t tokens is seen s T / t times.
-    Raises InputError for a source that there is not, both ways at once, or a number that makes no sense.
+    Raises InputError for a source that there is not, both ways at once, or nothing but zeros.
     """
     given = settings.epochs or settings.weights
     if settings.epochs and settings.weights:
         raise InputError(f"{where}: tokens.epochs and tokens.weights are two ways to say one thing. Remove one.")
     if unknown := sorted(given.keys() - tokens.keys()):
         raise InputError(f"{where}: tokens.epochs or weights names {unknown}; expected some of {sorted(tokens)}.")
-    if any(number < 0 for number in given.values()) or (given and not any(given.values())):
-        raise InputError(f"{where}: tokens.epochs or weights is {given}; expected numbers of 0 or more, not all 0.")
+    if given and not any(given.values()):
+        raise InputError(f"{where}: tokens.epochs or weights is {given}; expected numbers that are not all 0.")
     if not settings.weights:
         return {source: settings.epochs.get(source, 1.0) for source in sorted(tokens)}
     if missing := sorted(tokens.keys() - given.keys()):

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -111,13 +110,6 @@ def fifths(samples: list[dict[str, float]]) -> list[dict[str, Any]]:
     return rows
 
 
-def schedule(operation: Operation, deployment: str, runs: int) -> list[str]:
-    """Ask for runs that are due now; return their ids."""
-    due = {"type": "SCHEDULED", "state_details": {"scheduled_time": datetime.now(UTC).isoformat()}}
-    path = f"/deployments/{deployment}/create_flow_run"
-    return [operation.api("POST", path, parameters={"kinds": None}, state=due)["id"] for _ in range(runs)]
-
-
 def num_ended(operation: Operation, deployment: str) -> int:
     """Count the runs that have come to an end."""
     states = {"state": {"type": {"any_": list(FINAL)}}}
@@ -180,7 +172,7 @@ def load(operation: Operation, runs: int) -> tuple[list[dict[str, Any]], dict[st
         "readers": lambda: [reader.process.pid for reader in readers if reader.process.pid is not None],
     }
     began = time.monotonic()
-    asked = schedule(operation, deployment, runs)
+    asked = operation.schedule(DEPLOYMENT, runs, kinds=None)
     samples = follow(lambda: num_ended(operation, deployment) - before, runs, parts)
     seconds = time.monotonic() - began
     stopped.set()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, ClassVar
 
@@ -80,10 +79,8 @@ def scheduled(operation: Operation) -> set[str]:
 
 def test_a_backlog_of_overdue_runs_locks_nobody_out(operation: Operation) -> None:
     """Prefect marks them as late, all at once, and by itself finds its SQLite locked hundreds of times."""
-    path = f"/deployments/{operation.deployment('ingest/wikipedia-monthly')}/create_flow_run"
-    due = {"type": "SCHEDULED", "state_details": {"scheduled_time": datetime.now(UTC).isoformat()}}
     operation.api("PATCH", "/work_pools/cpu", concurrency_limit=0)
-    runs = [operation.api("POST", path, parameters={}, state=due)["id"] for _ in range(40)]
+    runs = operation.schedule("ingest/wikipedia-monthly", 40)
     wait(lambda: all(operation.api("GET", f"/flow_runs/{run}")["state"]["name"] == "Late" for run in runs))
     for run in runs:
         operation.api("DELETE", f"/flow_runs/{run}")
