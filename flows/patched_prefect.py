@@ -5,8 +5,8 @@
 Prefect 3.8.8 begins a transaction that will write as one that reads. Of two side by side one finds the database locked
 at its first write, however long it would have waited. The cursor that such a failure leaves behind is freed by the
 garbage collector, which waits for SQLite's mutex without letting go of Python: while a writer of the same connection
-waits for its lock, the whole server stands still for a minute. Asked for a hundred runs that are due at once, it did not
-even take them. A transaction that asks for its lock when it begins waits its turn.
+waits for its lock, the whole server stands still for a minute. Asked for a hundred runs due at once, it did not even
+take them. A transaction that asks for its lock when it begins waits its turn.
 """
 
 from collections.abc import AsyncGenerator
