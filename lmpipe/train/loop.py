@@ -200,14 +200,17 @@ def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
         batch = make_batch(training.train, settings, step)
         if batch.fresh:
             training.state = None
-        loss = backward(training, parallel.my_rows(batch.ids_BS, ranks), num_targets(batch.ids_BS, training.run))
+        rows_BS = parallel.my_rows(batch.ids_BS, ranks)
+        share: Tensor | float = backward(training, rows_BS, num_targets(batch.ids_BS, training.run))
     else:
         batch = draw_batch(training.train, settings, step)
-        loss = private_gradient(training, batch.ids_BS, settings.private)
-    loss, signum = agree(training, loss)
+        share = private_gradient(training, batch.ids_BS, settings.private)
     if not training.sharded:  # else they were summed as they were cut
         parallel.sum_gradients(training.model.parameters(), ranks)
-    grad_norm = float(whole(clip_grad_norm_(training.model.parameters(), settings.clip)))
+    norm = whole(clip_grad_norm_(training.model.parameters(), settings.clip))
+    sha256 = batch.sha256  # while a GPU is at work
+    loss, signum = agree(training, share)  # the first to wait for it
+    grad_norm = norm.item()
     lr, num_tokens = learning_rate(settings, step), settings.batch * settings.context
     progress.step += 1
     if finite(training, loss, grad_norm):
@@ -227,7 +230,7 @@ def train_step(training: Training) -> tuple[dict[str, Any], int | None]:
         "mfu": measure.utilisation(flops_per_s, ranks.device, ranks.size, settings.precision),
         "memory": measure.peak_memory(ranks.device),
         "eta": round((settings.steps - progress.step) * (time.monotonic() - started), 1),
-        "batch": batch.sha256,
+        "batch": sha256,
     }
     return line, signum
 
@@ -238,31 +241,31 @@ def first_rows(training: Training, rows: int) -> Tensor:
     return make_batch(training.train, training.run.settings, 0).ids_BS[:rows]
 
 
-def backward(training: Training, rows_BS: Tensor, num_learned: int) -> float:
+def backward(training: Training, rows_BS: Tensor, num_learned: int) -> Tensor:
     """Compute what this process's rows are of the mean loss of a step, over `num_learned` tokens of all processes, and
-    its gradients, in pieces that fit into memory."""
+    its gradients, in pieces that fit into memory. The loss is a float64 on the device, which may still be at work."""
     settings = training.run.settings
     rows_BS = rows_BS.to(training.ranks.device)
     training.optimizer.clear()
     pieces = torch.split(rows_BS, training.micro_batch or len(rows_BS))
     states = training.split_state(len(rows_BS), [len(piece) for piece in pieces])
-    total, after = 0.0, []
+    total, after = torch.zeros((), dtype=torch.float64, device=rows_BS.device), []
     for ids_BS, state in zip(pieces, states, strict=True):
         ids_BT, targets_BT = ids_BS[:, :-1], ids_BS[:, 1:]
         documents_BT = documents_of(ids_BT, training.run.end_of_text)
         learned_BT = targets_of(ids_BS, training.run)
         loss = training.model.loss(ids_BT, targets_BT, documents_BT, state, settings.label_smoothing, learned_BT)
         (loss.objective / max(num_learned, 1)).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        total += loss.nats.item()
+        total += loss.nats
         after.append(loss.state)
     training.join_state(after)
     return total / max(num_learned, 1)
 
 
-def agree(training: Training, loss: float) -> tuple[float, int | None]:
+def agree(training: Training, loss: Tensor | float) -> tuple[float, int | None]:
     """Sum the loss over all processes and stop all when one has been asked to, at the same step."""
     asked = training.stop()
-    values = torch.tensor([loss, float(asked is not None)], dtype=torch.float64, device=training.ranks.device)
+    values = torch.tensor([float(loss), float(asked is not None)], dtype=torch.float64)
     total, num_asked = parallel.sum_values(values, training.ranks).tolist()
     return total, (asked or signal.SIGTERM) if num_asked else None
 

@@ -33,8 +33,10 @@ MUON_SCALE = 0.2
 (Liu et al. 2025, arXiv 2502.16982, section 2.2)."""
 
 TOGETHER = 1 << 22
-"""Values of equally shaped matrices that Muon works on at once: on a GPU batched products are quicker than small ones,
-and what they need beside the weights stays bounded."""
+"""Values of equally shaped matrices that Muon works on at once: what they need beside the weights stays bounded."""
+
+GPU_TOGETHER = 1 << 25
+"""The same on a GPU, which one matrix of 768 does not fill: 12 blocks of that width take 4 batches, not some 30."""
 
 Update = Callable[[Tensor, Tensor, Sequence[Tensor], float, float, int], None]
 """Shrinks one parameter, then moves it along its gradient: (parameter, gradient, averages, lr, decay, step counted from
@@ -124,12 +126,13 @@ def is_matrix(name: str, parameter: Tensor) -> bool:
 
 
 def muon_groups(matrices: Mapping[str, Tensor]) -> list[list[str]]:
-    """Put matrices of one shape side by side, turned where they are tall, at most TOGETHER values or one of them."""
+    """Put matrices of one shape side by side, turned where they are tall: so many values, or one of them."""
     groups: dict[tuple[int, ...], list[list[str]]] = {}
     for name, matrix in matrices.items():
         shape = tuple(sorted((matrix.shape[0] // num_parts(name), matrix.shape[1])))
         groups.setdefault(shape, [[]])
-        if sum(matrices[other].numel() for other in groups[shape][-1]) + matrix.numel() > TOGETHER:
+        most = GPU_TOGETHER if matrix.is_cuda else TOGETHER
+        if sum(matrices[other].numel() for other in groups[shape][-1]) + matrix.numel() > most:
             groups[shape].append([])
         groups[shape][-1].append(name)
     return [names for same in groups.values() for names in same if names]

@@ -77,10 +77,12 @@ def my_rows(rows: Tensor, ranks: Ranks) -> Tensor:
 
 
 def sum_values(values: Tensor, ranks: Ranks) -> Tensor:
-    """Sum a small tensor over all processes."""
-    if ranks.size > 1:
-        dist.all_reduce(values)
-    return values
+    """Sum a small tensor over all processes, which send it from their devices."""
+    if ranks.size == 1:
+        return values
+    total = values.to(ranks.device)
+    dist.all_reduce(total)
+    return total
 
 
 def gather_numbers(mine: int, ranks: Ranks) -> list[int]:

@@ -1,56 +1,81 @@
 """What a GPU can do, and how much of it a training uses.
 
-    python -m lmpipe.train RUN && python -m tests.bench.gpu RUN
+    python -m tests.bench.gpu RUN
 
-The ceilings are measured in the same call: a copy within the device's memory, counting bytes read and written, and a
-product of two matrices of 8192 in bf16 on random numbers. Of the training, the median over its steps behind the first
-twenty, in which it is compiled. The last line is one JSON object.
+RUN is the directory of a prepared Transformer's training (`lmpipe pack` makes one that travels); nothing is written to
+it. The ceilings are measured in the same call: a copy within the device's memory, counting bytes read and written, and
+a product of two matrices of 8192 in bf16 on random numbers. Each variant of the training does steps of the very loop;
+of those behind the first, in which it is compiled, the median counts. A line of JSON each.
 """
 
-import itertools
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import torch
 
+from lmpipe.settings import TrainSettings, TransformerSettings
+from lmpipe.train import parallel
+from lmpipe.train.loop import set_up_torch, train_step
 from lmpipe.train.metrics import flops_per_token, num_parameters
-from lmpipe.train.model import build_model
-from lmpipe.train.run import load_run
+from lmpipe.train.run import Run, load_run
+from lmpipe.train.session import begin
 
-COLD = 20
-"""Steps that do not count."""
+COLD, WARM = 4, 16
+"""Steps that do not count, and that do; of as many rows as the run's own."""
 
 SIDE, COPIED = 8192, 1 << 32
 """Rows and columns of the matrices; bytes that are copied."""
 
 
 def main(folder: Path) -> None:
-    """Measure the ceilings, read what the training wrote, and print both."""
+    """Measure the ceilings, then every variant."""
     run = load_run(folder)
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    steps = [line for line in lines if line["split"] == "train"][COLD:]
-    valid = [line["loss"] for line in lines if line["split"] == "valid"]
-    with torch.device("meta"):
-        model = build_model(run.settings.model, run.vocabulary)
-    tokens_per_s, peak = median(line["tokens_per_s"] for line in steps), matrix_rate()
-    found = {
-        "device": torch.cuda.get_device_name(),
-        "copy_tb_per_s": round(copy_rate() / 1e12, 2),
-        "matrix_tflops": round(peak / 1e12),
-        "parameters": num_parameters(model),
-        "tokens_per_s": round(tokens_per_s),
-        "mfu": round(median(line["mfu"] for line in steps), 3),
-        "of_measured_matrix_rate": round(
-            tokens_per_s * flops_per_token(model, run.settings.model, run.settings.context) / peak, 3
-        ),
-        "memory_gb": round(max(line["memory"] for line in steps) / 1e9, 1),
-        "train_loss": round(steps[-1]["loss"], 3),
-        "best_valid_loss": round(min(valid), 3),
+    peak = matrix_rate()
+    ceilings = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
+    print(json.dumps(ceilings | {"copy_tb_per_s": round(copy_rate() / 1e12, 2), "matrix_tflops": round(peak / 1e12)}))
+    for name, settings in variants(run.settings).items():
+        print(json.dumps({"variant": name} | measured(replace(run, settings=settings), peak)), flush=True)
+
+
+def variants(settings: TrainSettings) -> dict[str, TrainSettings]:
+    """List what is trained: the run itself, and what each of its choices costs."""
+    assert isinstance(settings.model, TransformerSettings), "an LSTM is bound by its steps, not by products"
+    plain = replace(settings, model=replace(settings.model, dropout=0.0))
+    rows = settings.micro_batch or settings.batch
+    large = replace(plain, batch=4 * rows, micro_batch=rows)
+    return {
+        "without dropout": plain,
+        "and four times the rows a step, in four pieces": large,
+        "and documents not kept apart": replace(large, model=replace(plain.model, document_mask=False)),
+        "as the recipe says": settings,
     }
-    print(json.dumps(found))
+
+
+def measured(run: Run, peak: float) -> dict[str, float]:
+    """Train some steps and say how fast they were."""
+    ranks = parallel.connect()
+    set_up_torch(run.settings.threads, ranks.device)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    training = begin(run, ranks, lambda: None)
+    training.micro_batch = run.settings.micro_batch
+    pieces = run.settings.batch // (training.micro_batch or run.settings.batch)
+    lines = [train_step(training)[0] for _ in range(COLD + WARM // pieces)][COLD:]
+    tokens_per_s = median(line["tokens_per_s"] for line in lines)
+    flops = tokens_per_s * flops_per_token(training.model, run.settings.model, run.settings.context)
+    return {
+        "parameters": num_parameters(training.model),
+        "tokens_per_s": round(tokens_per_s),
+        "mfu": round(median(line["mfu"] for line in lines), 4),
+        "of_measured_matrix_rate": round(flops / peak, 3),
+        "memory_gb": round(lines[-1]["memory"] / 1e9, 1),
+        "loss": round(lines[-1]["loss"], 3),
+    }
 
 
 def copy_rate() -> float:
@@ -76,7 +101,7 @@ def seconds(work: Callable[[], object], times: int = 20) -> float:
         work()
     events[-1].record()
     torch.cuda.synchronize()
-    return median(a.elapsed_time(b) for a, b in itertools.pairwise(events)) / 1e3
+    return median(a.elapsed_time(b) for a, b in pairwise(events)) / 1e3
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def gradients(training: Training) -> torch.Tensor:
 def test_without_clip_and_noise_it_is_the_gradient_of_the_batch(tmp_path: Path, model: Model) -> None:
     training = begun(tmp_path, model)
     ids_BS = training.train.read_rows([0, 16, 32, 48], 17)
-    loss = backward(training, ids_BS, ids_BS[:, 1:].numel())
+    loss = float(backward(training, ids_BS, ids_BS[:, 1:].numel()))
     plain = gradients(training)
     private_loss = private_gradient(training, ids_BS, PrivacySettings(noise=1e-12, clip=1e6))
     assert private_loss == pytest.approx(loss, rel=1e-5)

@@ -111,7 +111,7 @@ def test_the_loss_is_the_mean_over_the_targets_and_no_gradient_comes_from_a_prom
     assert targets_BT is not None
     count = num_targets(ids_BS, training.run)
     assert 0 < count < targets_BT.numel()
-    loss = backward(training, ids_BS, count)
+    loss = float(backward(training, ids_BS, count))
     assert loss == pytest.approx(float(nats_of(training, ids_BS)[targets_BT].mean()), rel=1e-5)
     found = [p.grad.clone() for p in training.model.parameters() if p.grad is not None]
     training.optimizer.clear()
@@ -146,7 +146,7 @@ def test_without_a_mark_every_token_counts_as_it_ever_did(tmp_path: Path) -> Non
     assert targets_of(ids_BS, training.run) is None
     assert num_targets(ids_BS, training.run) == 4 * 16
     assert "marks" not in (training.run.folder / "run.json").read_text()
-    loss = backward(training, ids_BS, num_targets(ids_BS, training.run))
+    loss = float(backward(training, ids_BS, num_targets(ids_BS, training.run)))
     assert loss == pytest.approx(float(nats_of(training, ids_BS).mean()), rel=1e-5)
     direct = training.model.loss(ids_BS[:, :-1], ids_BS[:, 1:], documents_of(ids_BS[:, :-1], END_OF_TEXT))
     assert loss == direct.nats.item() / (4 * 16)

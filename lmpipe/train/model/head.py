@@ -139,14 +139,19 @@ def loss_at_once(logits_NV: Tensor, targets_N: Tensor, cap: float | None, smooth
         share_NV = (z_NV * (2 / cap)).sigmoid()
         z_NV, slope_NV = (2 * cap) * share_NV - cap, 4 * share_NV * (1 - share_NV)
     if cap is not None and cap < SAFE:
-        log_sum_N1 = z_NV.exp().sum(1, keepdim=True).log()
+        weight_NV = z_NV.exp()
+        total_N1 = weight_NV.sum(1, keepdim=True)
+        log_sum_N1, p_NV = total_N1.log(), weight_NV * total_N1.reciprocal()
     else:
         log_sum_N1 = z_NV.logsumexp(1, keepdim=True)
+        p_NV = (z_NV - log_sum_N1).exp()
     at_target_N1 = z_NV.gather(1, targets_N[:, None])
-    nats_N1 = log_sum_N1 - at_target_N1
-    objective_N1 = nats_N1 + smoothing * (at_target_N1 - z_NV.mean(1, keepdim=True)) if smoothing else nats_N1
+    nats_N1 = objective_N1 = log_sum_N1 - at_target_N1
     hit_NV = torch.arange(z_NV.shape[1], device=z_NV.device) == targets_N[:, None]
-    grad_NV = (z_NV - log_sum_N1).exp() - (1 - smoothing) * hit_NV - smoothing / z_NV.shape[1]
+    grad_NV = torch.where(hit_NV, p_NV - (1 - smoothing), p_NV)
+    if smoothing:
+        objective_N1 = nats_N1 + smoothing * (at_target_N1 - z_NV.mean(1, keepdim=True))
+        grad_NV = grad_NV - smoothing / z_NV.shape[1]
     if slope_NV is not None:
         grad_NV = grad_NV * slope_NV
     return grad_NV.to(logits_NV.dtype), torch.cat((objective_N1, nats_N1), 1).sum(0, dtype=torch.float64)
@@ -154,8 +159,8 @@ def loss_at_once(logits_NV: Tensor, targets_N: Tensor, cap: float | None, smooth
 
 @cache
 def compiled_loss() -> Callable[[Tensor, Tensor, float | None, float], tuple[Tensor, Tensor]]:
-    """Compile loss_at_once, once a process."""
-    return torch.compile(loss_at_once)
+    """Compile loss_at_once, once a process, with the GPU's own exp: 2 units in the last place, far below bf16's."""
+    return torch.compile(loss_at_once, options={"use_fast_math": True})
 
 
 def product(a: Tensor, b: Tensor, out: Tensor) -> None:

@@ -27,21 +27,29 @@ SHORT = 256
 """Longest rows that it serves: the memory grows with their square."""
 
 Turn = tuple[Tensor, Tensor]
-"""Cosines and sines of rotary positions, shape (T, D / 2) each."""
+"""What rotates positions, shape (T, D) each, or (T, 1, D) for all heads of a position: the cosines of d and d + D / 2,
+and their sines, with a minus for d."""
+
+KeysValues = tuple[Tensor, Tensor]
+"""A layer's state, shape (B, H, P, D) each."""
 
 
 def rotary(first: int, length: int, width: int, device: torch.device) -> Turn:
-    """Compute cosines and sines of positions first ... first + length - 1 (Su et al. 2021, equation 15)."""
+    """Compute the turn of positions first ... first + length - 1 (Su et al. 2021, equation 15)."""
     frequency = BASE ** (-torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
     angle_TD = torch.arange(first, first + length, dtype=torch.float32, device=device)[:, None] * frequency
-    return angle_TD.cos(), angle_TD.sin()
+    cos_TD, sin_TD = angle_TD.cos(), angle_TD.sin()
+    return torch.cat((cos_TD, cos_TD), dim=-1), torch.cat((-sin_TD, sin_TD), dim=-1)
 
 
-def rotate(x_BHTD: Tensor, turn: Turn) -> Tensor:
-    """Turn pairs (d, d + D / 2) by the angle of their position."""
-    cos_TD, sin_TD = (values.to(x_BHTD.dtype) for values in turn)
-    first, second = x_BHTD.chunk(2, dim=-1)
-    return torch.cat((first * cos_TD - second * sin_TD, second * cos_TD + first * sin_TD), dim=-1)
+def rotate(x: Tensor, turn: Turn) -> Tensor:
+    """Turn pairs (d, d + D / 2) of the last dimension by the angle of their position.
+
+    Whole vectors at a time: out of halves, a compiler makes more passes.
+    """
+    cos, sin = (values.to(x.dtype) for values in turn)
+    swapped = x.view(*x.shape[:-1], 2, -1).flip(-2).flatten(-2)
+    return x * cos + swapped * sin
 
 
 def rms_norm(x: Tensor) -> Tensor:
@@ -179,18 +187,20 @@ class Attention(nn.Module):
         ids_BT: Tensor,
         turn: Turn | None,
         mask: Mask,
-        before: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        before: KeysValues | None,
+    ) -> tuple[Tensor, KeysValues | None]:
         rows, length, width = x_BTW.shape
-        qkv_BT3HD = self.attention_in(x_BTW).view(rows, length, 3, self.heads, width // self.heads)
-        q_BHTD, k_BHTD, v_BHTD = qkv_BT3HD.permute(2, 0, 3, 1, 4)
+        # In the order in which the product leaves them: any other costs a compiler more passes over their gradients.
+        parts_BTW = self.attention_in(x_BTW).chunk(3, dim=-1)
+        q_BTHD, k_BTHD, v_BTHD = (part_BTW.view(rows, length, self.heads, -1) for part_BTW in parts_BTW)
         if self.qk_norm:
-            q_BHTD, k_BHTD = rms_norm(q_BHTD), rms_norm(k_BHTD)
+            q_BTHD, k_BTHD = rms_norm(q_BTHD), rms_norm(k_BTHD)
         if turn is not None:
-            q_BHTD, k_BHTD = rotate(q_BHTD, turn), rotate(k_BHTD, turn)
+            q_BTHD, k_BTHD = rotate(q_BTHD, turn), rotate(k_BTHD, turn)
         if self.value_embedding is not None and self.value_scale is not None:
             extra_BTW = self.value_embedding(ids_BT).to(x_BTW.dtype) * self.value_scale.to(x_BTW.dtype)
-            v_BHTD = v_BHTD + extra_BTW.view(rows, length, self.heads, -1).transpose(1, 2)
+            v_BTHD = v_BTHD + extra_BTW.view_as(v_BTHD)
+        q_BHTD, k_BHTD, v_BHTD = (part_BTHD.transpose(1, 2) for part_BTHD in (q_BTHD, k_BTHD, v_BTHD))
         if before is not None:
             k_BHTD, v_BHTD = torch.cat((before[0], k_BHTD), dim=2), torch.cat((before[1], v_BHTD), dim=2)
         if isinstance(mask, Packed):
@@ -200,7 +210,8 @@ class Attention(nn.Module):
         else:
             causal = mask is None and k_BHTD.shape[2] == length > 1
             y_BHTD = F.scaled_dot_product_attention(q_BHTD, k_BHTD, v_BHTD, attn_mask=mask, is_causal=causal)
-        return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), (k_BHTD, v_BHTD)
+        kept = None if before is None else (k_BHTD, v_BHTD)  # for what it returns a compiled block gets gradients
+        return self.attention_out(y_BHTD.transpose(1, 2).reshape(rows, length, width)), kept
 
 
 class Block(nn.Module):
@@ -218,8 +229,8 @@ class Block(nn.Module):
         ids_BT: Tensor,
         turn: Turn | None,
         mask: Mask,
-        before: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        before: KeysValues | None,
+    ) -> tuple[Tensor, KeysValues | None]:
         mixed_BTW, after = self.attention(self.attention_norm(x_BTW), ids_BT, turn, mask, before)
         x_BTW = x_BTW + self.dropout(mixed_BTW)
         return x_BTW + self.dropout(self.mlp(self.mlp_norm(x_BTW))), after
@@ -275,7 +286,7 @@ class Transformer(LanguageModel):
         for number, block in enumerate(self.blocks):
             before = state[number] if state is not None else None
             x_BTW, kept = self.run_block(block, x_BTW, ids_BT, turn, mask, before)
-            after.append(kept)
+            after += [] if kept is None else [kept]
         return self.output_norm(x_BTW), after if state is not None else None
 
     def run_block(
@@ -285,17 +296,17 @@ class Transformer(LanguageModel):
         ids_BT: Tensor,
         turn: Turn | None,
         mask: Mask,
-        before: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        before: KeysValues | None,
+    ) -> tuple[Tensor, KeysValues | None]:
         """Run one block, with or without keeping its activations for the backward pass."""
         if self.recompute and self.training:
             from torch.utils.checkpoint import checkpoint  # a second of imports that only this way pays
 
-            again: tuple[Tensor, tuple[Tensor, Tensor]] = checkpoint(
+            again: tuple[Tensor, KeysValues | None] = checkpoint(
                 block, x_BTW, ids_BT, turn, mask, before, use_reentrant=False
             )
             return again
-        ran: tuple[Tensor, tuple[Tensor, Tensor]] = block(x_BTW, ids_BT, turn, mask, before)
+        ran: tuple[Tensor, KeysValues | None] = block(x_BTW, ids_BT, turn, mask, before)
         return ran
 
     def packed(self, documents_BT: Tensor) -> Packed:
@@ -329,7 +340,8 @@ class Transformer(LanguageModel):
         """Compute the rotary turn of the positions, where they are rotary."""
         if self.settings.positions is not None:
             return None
-        return rotary(past, ids_BT.shape[1], self.settings.width // self.settings.heads, ids_BT.device)
+        cos_TD, sin_TD = rotary(past, ids_BT.shape[1], self.settings.width // self.settings.heads, ids_BT.device)
+        return cos_TD[:, None], sin_TD[:, None]
 
     def mask(self, ids_BT: Tensor, documents_BT: Tensor | None, past: int) -> Mask:
         """Build the mask where a plain causal one does not do: several documents in a row, or several new positions
