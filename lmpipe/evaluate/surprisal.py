@@ -12,7 +12,6 @@ end of its predecessor and not its own (Oh and Schuler 2024, arXiv 2406.10851; P
     lmpipe surprisal data/runs/demo-lstm-1a2b3c4d "To be, or not to be" --html be.html
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -24,8 +23,7 @@ from tokenizers import Tokenizer
 from lmpipe.evaluate.scorer import Scorer
 from lmpipe.text.segment import UNSPACED as UNSPACED_SIGNS
 from lmpipe.text.segment import words as cut_words
-from lmpipe.tokens.encode import without_special
-from lmpipe.tokens.tokenizer import read_tokenizer
+from lmpipe.tokens.encode import json_without_special
 from lmpipe.train.run import TOKENIZER
 
 UNSPACED = re.compile(f"[{UNSPACED_SIGNS}]")
@@ -61,7 +59,7 @@ def surprisal(scorer: Scorer, texts: Sequence[str], names: Sequence[str]) -> pa.
     """Score texts and lay out their cells and words as rows of SURPRISAL."""
     path = scorer.run.paths(TOKENIZER)[0]
     # tokenizers and not the faster encoder: it tells where in the text each token stands; ids are the same (encode.py)
-    tokenizer = Tokenizer.from_str(json.dumps(without_special(read_tokenizer(path))))
+    tokenizer = Tokenizer.from_str(json_without_special(path))
     encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     scores = scorer.score([encoding.ids for encoding in encoded])
     rows = []

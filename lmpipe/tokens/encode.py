@@ -5,15 +5,15 @@ that are known to be hard, at each start, and in the tests on real corpora. Spec
 tokenizer before encoding: a text that happens to contain "<|endoftext|>" is text, and must not end a document.
 """
 
-import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import gigatoken
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
@@ -28,7 +28,10 @@ from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer, vocabulary
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
+INDEX_ROWS = 8192
+"""Documents to a row group of the index: each costs a millisecond to write."""
+
 Numbers = NDArray[Any]
 HARD = (
     "",
@@ -141,20 +144,26 @@ def encode_unit(unit: EncodeUnit | CanaryUnit, output: UnitOutput) -> None:
         pa.ipc.new_file(file, schema) as writer,
         output.writing("index", INDEX) as append,
     ):
+        rest: list[pa.RecordBatch] = []
         for batch in unit.batches():
             if batch.num_rows:
                 ids, offsets = with_end(*encoder(batch.column("text").to_pylist()), unit.end_of_text, unit.kind)
                 writer.write_batch(pa.record_batch([pa.array(ids)], schema=schema))
-                index = index_batch(batch, offsets, start)
-                append(index)
+                rest.append(index_batch(batch, offsets, start))
                 start += len(ids)
-                count(index, output)
+                if sum(part.num_rows for part in rest) >= INDEX_ROWS:
+                    enter(rest, append, output)
+                    rest = []
+        enter(rest, append, output)
     output.add("encoded", name, rows=start, tokens=start)
 
 
-def count(index: pa.RecordBatch, output: UnitOutput) -> None:
-    """Add up tokens by split and source, for the packing plan."""
-    sums = pa.Table.from_batches([index]).group_by(["split", "source"], use_threads=False)
+def enter(parts: list[pa.RecordBatch], append: Callable[[pa.RecordBatch], None], output: UnitOutput) -> None:
+    """Write a row group of the index, and add up its tokens by split and source, for the packing plan."""
+    index = pa.Table.from_batches(parts, INDEX).combine_chunks()
+    for batch in index.to_batches():
+        append(batch)
+    sums = index.group_by(["split", "source"], use_threads=False)
     for row in sums.aggregate([("length", "sum")]).to_pylist():
         output.count(f"tokens.{row['split']}", row["length_sum"])
         output.count(f"tokens.{row['split']}.{row['source']}", row["length_sum"])
@@ -184,7 +193,7 @@ def load_encoder(path: Path) -> Encoder:
 
     Kept for the next units of this process: loading GPT-2's into both takes longer than encoding 20 MB.
     """
-    body = json.dumps(without_special(read_tokenizer(path)))
+    body = json_without_special(path)
     slow = reference_encoder(Tokenizer.from_str(body))
     try:
         fast = fast_encoder(gigatoken.Tokenizer.from_json(body))
@@ -217,6 +226,11 @@ def reference_encoder(slow: Tokenizer) -> Encoder:
         return np.array([i for document in ids for i in document], np.uint32), offsets
 
     return encode_batch
+
+
+def json_without_special(path: Path) -> str:
+    """Read a tokenizer.json without its special tokens, in the short form that loads fastest."""
+    return orjson.dumps(without_special(read_tokenizer(path))).decode()
 
 
 def without_special(body: dict[str, Any]) -> dict[str, Any]:

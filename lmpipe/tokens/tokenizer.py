@@ -5,11 +5,11 @@ and no memory. Whatever the kind, the dataset holds one tokenizer.json that Hugg
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tokenizers import models
@@ -116,7 +116,7 @@ def copy_tokenizer(text: str, output: UnitOutput) -> None:
 def learn(unit: TokenizerUnit, output: UnitOutput) -> None:
     """Learn from the sample and write tokenizer.json."""
     text = learn_tokenizer(sample(unit, output), unit.settings)
-    output.count("vocabulary", vocabulary(json.loads(text)))
+    output.count("vocabulary", vocabulary(orjson.loads(text)))
     save(text, output)
 
 
@@ -195,7 +195,7 @@ def parse_tokenizer(text: str, path: Path) -> dict[str, Any]:
 def parse_object(text: str, path: Path) -> dict[str, Any]:
     """Parse a JSON object; raises InputError when it is none."""
     try:
-        body = json.loads(text)
+        body = orjson.loads(text)
     except ValueError as error:
         raise InputError(
             f"{path}: not a tokenizer.json ({error}). Name a file written by Hugging Face tokenizers."
