@@ -6,7 +6,7 @@ tokenizer before encoding: a text that happens to contain "<|endoftext|>" is tex
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -29,8 +29,9 @@ from lmpipe.tokens.tokenizer import end_of_text_id, read_tokenizer, vocabulary
 log = logging.getLogger(__name__)
 
 VERSION = 4
-INDEX_ROWS = 8192
-"""Documents to a row group of the index: each costs a millisecond to write."""
+TOGETHER = 4 << 20
+"""Bytes of text at once, as near as the row groups they are read in allow: each call and each row group of the index
+costs a millisecond."""
 
 Numbers = NDArray[Any]
 HARD = (
@@ -144,26 +145,31 @@ def encode_unit(unit: EncodeUnit | CanaryUnit, output: UnitOutput) -> None:
         pa.ipc.new_file(file, schema) as writer,
         output.writing("index", INDEX) as append,
     ):
-        rest: list[pa.RecordBatch] = []
-        for batch in unit.batches():
-            if batch.num_rows:
-                ids, offsets = with_end(*encoder(batch.column("text").to_pylist()), unit.end_of_text, unit.kind)
-                writer.write_batch(pa.record_batch([pa.array(ids)], schema=schema))
-                rest.append(index_batch(batch, offsets, start))
-                start += len(ids)
-                if sum(part.num_rows for part in rest) >= INDEX_ROWS:
-                    enter(rest, append, output)
-                    rest = []
-        enter(rest, append, output)
+        for batch in together(unit.batches()):
+            ids, offsets = with_end(*encoder(batch.column("text").to_pylist()), unit.end_of_text, unit.kind)
+            writer.write_batch(pa.record_batch([pa.array(ids)], schema=schema))
+            index = index_batch(batch, offsets, start)
+            append(index)
+            start += len(ids)
+            count(index, output)
     output.add("encoded", name, rows=start, tokens=start)
 
 
-def enter(parts: list[pa.RecordBatch], append: Callable[[pa.RecordBatch], None], output: UnitOutput) -> None:
-    """Write a row group of the index, and add up its tokens by split and source, for the packing plan."""
-    index = pa.Table.from_batches(parts, INDEX).combine_chunks()
-    for batch in index.to_batches():
-        append(batch)
-    sums = index.group_by(["split", "source"], use_threads=False)
+def together(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Put batches of documents together to about TOGETHER bytes each."""
+    parts: list[pa.RecordBatch] = []
+    for batch in batches:
+        parts.append(batch)
+        if sum(part.nbytes for part in parts) >= TOGETHER:
+            yield from pa.Table.from_batches(parts).combine_chunks().to_batches()
+            parts = []
+    if parts:
+        yield from pa.Table.from_batches(parts).combine_chunks().to_batches()
+
+
+def count(index: pa.RecordBatch, output: UnitOutput) -> None:
+    """Add up tokens by split and source, for the packing plan."""
+    sums = pa.Table.from_batches([index]).group_by(["split", "source"], use_threads=False)
     for row in sums.aggregate([("length", "sum")]).to_pylist():
         output.count(f"tokens.{row['split']}", row["length_sum"])
         output.count(f"tokens.{row['split']}.{row['source']}", row["length_sum"])
