@@ -126,7 +126,7 @@ def is_matrix(name: str, parameter: Tensor) -> bool:
 
 
 def muon_groups(matrices: Mapping[str, Tensor]) -> list[list[str]]:
-    """Put matrices of one shape side by side, turned where they are tall: so many values, or one of them."""
+    """Put matrices of one shape side by side, turned where they are tall, up to the limit of their device."""
     groups: dict[tuple[int, ...], list[list[str]]] = {}
     for name, matrix in matrices.items():
         shape = tuple(sorted((matrix.shape[0] // num_parts(name), matrix.shape[1])))

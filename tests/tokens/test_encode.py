@@ -8,6 +8,7 @@ from typing import Any
 import gigatoken
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
@@ -18,6 +19,7 @@ from lmpipe.tokens.encode import (
     fast_encoder,
     load_encoder,
     reference_encoder,
+    together,
     token_type,
     with_end,
     without_special,
@@ -146,3 +148,23 @@ def test_any_number_of_workers_gives_the_same_ids(ingested: Ingested, tmp_path: 
     (one.folder / "manifest.json").unlink()
     two = encode(chosen, learnt, tmp_path, Execution(workers=2))
     assert [(shard.path, shard.sha256) for shard in two.shards] == before
+
+
+def test_documents_are_encoded_in_groups_of_some_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmpipe.tokens.encode.TOGETHER", 1000)
+    texts = [["a" * 400] * 2, [], ["b" * 900], ["c" * 5000], ["d"]]
+    groups = list(together(pa.RecordBatch.from_pydict({"text": pa.array(batch, pa.string())}) for batch in texts))
+    assert [group.num_rows for group in groups] == [3, 1, 1]
+    assert [text for group in groups for text in group.column("text").to_pylist()] == [
+        text for batch in texts for text in batch
+    ]
+    assert list(together(iter([]))) == []
+
+
+def test_a_row_group_of_the_index_holds_what_was_encoded_together(ingested: Ingested, tmp_path: Path) -> None:
+    chosen = choose(tmp_path, ingested([f"{number} {text}" for number in range(40) for text in TEXTS]))
+    learnt = learn(chosen, tmp_path)
+    (index,) = encode(chosen, learnt, tmp_path, Execution()).paths("index")
+    table = pq.read_table(index)
+    assert pq.read_metadata(index).num_row_groups == 1 < table.num_rows / 512
+    assert table["start"].to_pylist()[1:] == np.cumsum(table["length"].to_numpy())[:-1].tolist()

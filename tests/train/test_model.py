@@ -197,6 +197,24 @@ def test_recomputed_activations_give_the_same_gradients() -> None:
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True) if a is not None and b is not None)
 
 
+def test_rotary_turns_pairs_as_complex_numbers_by_their_position() -> None:
+    x = torch.randn(5, 3, 8, generator=torch.Generator().manual_seed(1))  # positions, heads, width
+    turned = transformer.rotate(x, tuple(part[:, None] for part in transformer.rotary(2, 5, 8, x.device)))  # type: ignore[arg-type]
+    angle = torch.arange(2, 7)[:, None] * 10_000.0 ** (-torch.arange(0, 8, 2) / 8)
+    wanted = torch.complex(x[..., :4], x[..., 4:]) * torch.polar(torch.ones_like(angle), angle)[:, None]
+    torch.testing.assert_close(torch.complex(turned[..., :4], turned[..., 4:]), wanted)
+
+
+def test_a_block_returns_keys_and_values_only_where_it_goes_on_from_some() -> None:
+    model = random_model(SMALL)
+    assert isinstance(model, transformer.Transformer)
+    ids_BT, x_BTW = torch.tensor([[1, 2, 3]]), torch.ones(1, 3, 16)
+    turn = model.turn(ids_BT, 0)
+    assert model.blocks[0](x_BTW, ids_BT, turn, None, None)[1] is None
+    keys, values = model.blocks[0](x_BTW, ids_BT, turn, None, model.begin(1)[0])[1]
+    assert keys.shape == values.shape == (1, 2, 3, 8)
+
+
 def test_locked_dropout_drops_the_same_values_at_all_positions() -> None:
     model = build_model(LstmSettings(kind="lstm", dropout=0.5, locked=True), EOT + 1).train()
     dropped = model.drop(torch.ones(3, 6, 40), 0.5)  # type: ignore[operator]
