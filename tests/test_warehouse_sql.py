@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from lmpipe import warehouse
 from lmpipe.cli import app
 from lmpipe.errors import WarehouseError
+from lmpipe.warehouse import read
 
 HOSTILE = [
     "copy (select 1) to '{folder}/evil.csv'",
@@ -138,9 +139,18 @@ def test_a_query_over_its_time_is_stopped(data):
     assert "stopped after 0.2 s" in str(error)
 
 
-def test_ctrl_c_ends_the_query_and_says_so(data):
-    """Guards against DuckDB 2.0.0, which looks at no signal while it works."""
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+def test_ctrl_c_ends_the_query_and_says_so(data, monkeypatch):
+    """Guards against DuckDB 2.0.0, which looks at no signal while it works.
+
+    Pressed once the query runs: while DuckDB connects, a Ctrl-C in thirty is lost in it.
+    """
+    run = read.run
+
+    def run_and_press(*arguments):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return run(*arguments)
+
+    monkeypatch.setattr(read, "run", run_and_press)
     started = time.monotonic()
     done = ask(data, LONG, "--timeout", "50", code=130)
     assert "stopped by Ctrl-C" in done.output
