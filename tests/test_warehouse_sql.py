@@ -142,7 +142,7 @@ def test_a_query_over_its_time_is_stopped(data):
 def test_ctrl_c_ends_the_query_and_says_so(data, monkeypatch):
     """Guards against DuckDB 2.0.0, which looks at no signal while it works.
 
-    Pressed once the query runs: while DuckDB connects, a Ctrl-C in thirty is lost in it.
+    Pressed once the query runs: while modules are loaded, one of them may swallow it (pydantic does).
     """
     run = read.run
 

@@ -56,8 +56,8 @@ def variants(settings: TrainSettings) -> dict[str, TrainSettings]:
     }
 
 
-def measured(run: Run, peak: float) -> dict[str, float]:
-    """Train some steps and say how fast they were."""
+def measured(run: Run, peak: float) -> dict[str, float | None]:
+    """Train some steps and say how fast they were; no mfu where the device's peak is not known."""
     ranks = parallel.connect()
     set_up_torch(run.settings.threads, ranks.device)
     torch.cuda.empty_cache()
@@ -71,7 +71,7 @@ def measured(run: Run, peak: float) -> dict[str, float]:
     return {
         "parameters": num_parameters(training.model),
         "tokens_per_s": round(tokens_per_s),
-        "mfu": round(median(line["mfu"] for line in lines), 4),
+        "mfu": None if lines[0]["mfu"] is None else round(median(line["mfu"] for line in lines), 4),
         "of_measured_matrix_rate": round(flops / peak, 3),
         "memory_gb": round(lines[-1]["memory"] / 1e9, 1),
         "loss": round(lines[-1]["loss"], 3),

@@ -286,7 +286,8 @@ class Transformer(LanguageModel):
         for number, block in enumerate(self.blocks):
             before = state[number] if state is not None else None
             x_BTW, kept = self.run_block(block, x_BTW, ids_BT, turn, mask, before)
-            after += [] if kept is None else [kept]
+            if kept is not None:
+                after.append(kept)
         return self.output_norm(x_BTW), after if state is not None else None
 
     def run_block(
