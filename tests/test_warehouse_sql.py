@@ -139,6 +139,15 @@ def test_a_query_over_its_time_is_stopped(data):
     assert "stopped after 0.2 s" in str(error)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to SIGINT, which the background job of a shell is born without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_the_query_and_says_so(data, monkeypatch):
     """Guards against DuckDB 2.0.0, which looks at no signal while it works.
 
